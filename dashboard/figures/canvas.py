@@ -1,0 +1,172 @@
+"""The empty chart that every figure starts from, and the parts that several of them share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+
+from ..wording import listing, number, shorten, threshold
+from .export import file_stem
+from .theme import ModelStyle, Theme, escape, ink, label, template
+
+__all__ = [
+    "SHARE_TICKS",
+    "axis",
+    "canvas",
+    "columns",
+    "model_title",
+    "models_title",
+    "note",
+    "number_ticks",
+    "reference_line",
+    "share_axis",
+    "threshold_texts",
+    "wrapped",
+]
+
+SHARE_TICKS: dict[str, Any] = {
+    "tickmode": "array",
+    "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1],
+    "ticktext": ["0", ".2", ".4", ".6", ".8", "1"],
+}
+
+
+def wrapped(text: str, width: int) -> str:
+    """Escaped text with line breaks at words, for Plotly, which never wraps by itself.
+
+    A number and the word after it stay together.
+    """
+    lines: list[str] = []
+    for word in re.split(r"(?<!\d)\s+", text.strip()):
+        if lines and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return "<br>".join(escape(line) for line in lines)
+
+
+def model_title(name: str, style: ModelStyle | None, width: int = 22) -> str:
+    """A title for one model's chart: its marker in its colour, then its name on one line."""
+    mark = f'<span style="color:{style.colour}">{style.glyph}</span> ' if style else ""
+    return f"{mark}<b>{label(name, width)}</b>"
+
+
+def models_title(kind: str, names: Sequence[str], width: int = 44) -> str:
+    """A title for a chart of several models: what is shown, then whom it compares."""
+    short = listing([shorten(name, 28) for name in names])
+    return f"<b>{wrapped(f'{kind}: {short}', width)}</b>"
+
+
+def axis(title: str, **options: Any) -> dict[str, Any]:
+    """A titled axis; `title` is plain text."""
+    return {"title": {"text": escape(title)}, **options}
+
+
+def share_axis(title: str, **options: Any) -> dict[str, Any]:
+    """An axis from 0 to 1 with ticks `.2`, `.4`, …; a little air keeps curves off the frame."""
+    return axis(title, range=[-0.02, 1.02], **SHARE_TICKS, **options)
+
+
+def number_ticks(low: float, high: float, most: int = 5) -> dict[str, Any]:
+    """Ticks at 1, 2 or 5 times a power of ten, written as everywhere else: `.85`, `1,200`."""
+    span = high - low
+    if not (np.isfinite(span) and span > 0):
+        return {}
+    power = 10.0 ** np.floor(np.log10(span / most))
+    step = power * next(m for m in (1, 2, 5, 10) if span / (power * m) <= most)
+    places = np.arange(np.ceil(low / step), np.floor(high / step + 1e-9) + 1) * step
+    places = np.round(places, 12)
+    return {
+        "tickmode": "array",
+        "tickvals": places.tolist(),
+        "ticktext": [threshold(float(x)) for x in places],
+    }
+
+
+def canvas(
+    theme: Theme,
+    *,
+    title: str,
+    subtitle: str,
+    name: str,
+    alt: str,
+    caption: str,
+    height: int = 420,
+    width: int = 52,
+    square: bool = False,
+    legend_rows: int = 0,
+    **layout: Any,
+) -> go.Figure:
+    """An empty figure in the house style.
+
+    `title` is ready for Plotly, `subtitle` plain text, broken after `width` letters. `height`
+    is that of the drawing with its axes: lines of the title and of the legend come on top, so
+    that charts side by side keep their axes aligned. The legend stands below, one model a line.
+    """
+    below = wrapped(subtitle, width)
+    quiet = f'<span style="font-size:13px;color:{ink(theme).muted}">{below}</span>'
+    top = 28 + 20 * (title.count("<br>") + 1) + 17 * (below.count("<br>") + 1)
+    stem = file_stem(name)
+    if square:
+        layout["xaxis"] = {**layout["xaxis"], "constrain": "domain", "constraintoward": "left"}
+        layout["yaxis"] = {
+            **layout["yaxis"],
+            "scaleanchor": "x",
+            "constrain": "domain",
+            "constraintoward": "top",
+        }
+    if legend_rows:
+        layout["legend"] = {"x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
+    legend = 20 * legend_rows + 4 * bool(legend_rows)
+    # Given at once: a figure that starts with Plotly's own template takes twice as long.
+    return go.Figure(
+        layout={
+            "template": template(theme),
+            "title": {"text": f"{title}<br>{quiet}"},
+            "height": height + top + legend,
+            "margin": {"t": top, "b": 52 + legend},
+            "uirevision": stem,
+            "meta": {"alt": alt, "caption": caption, "name": stem},
+            **layout,
+        }
+    )
+
+
+def columns(*values: Any) -> npt.NDArray[np.float32]:
+    """Columns side by side as float32 `(n, k)`, the form of hover data."""
+    return np.column_stack([np.asarray(v, dtype=np.float32) for v in values])
+
+
+def reference_line(x: Sequence[float], y: Sequence[float], theme: Theme, **more: Any) -> go.Scatter:
+    """A quiet dotted line that is no model: chance, identity, zero."""
+    return go.Scatter(
+        x=np.asarray(x, dtype=np.float32),
+        y=np.asarray(y, dtype=np.float32),
+        mode="lines",
+        line={"color": ink(theme).rule, "dash": "dot", "width": 1.5},
+        hoverinfo="skip",
+        showlegend=False,
+        **more,
+    )
+
+
+def note(x: float, y: float, text: str, theme: Theme, **more: Any) -> dict[str, Any]:
+    """A direct label in the chart, in place of a legend entry; `text` is plain."""
+    return {
+        "x": x,
+        "y": y,
+        "text": escape(text),
+        "showarrow": False,
+        "font": {"size": 12, "color": ink(theme).muted},
+        **more,
+    }
+
+
+def threshold_texts(values: npt.NDArray[Any]) -> list[str]:
+    """Thresholds for hover sentences, `.31`; the open start of a curve is `∞`."""
+    return [number(float(v)) for v in values]

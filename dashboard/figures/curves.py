@@ -1,0 +1,452 @@
+"""Curves over all thresholds: ROC, precision-recall, gain, lift, cost, metrics, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+
+from ..captions import (
+    caption_calibration,
+    caption_cost,
+    caption_gain,
+    caption_precision_recall,
+    caption_roc,
+)
+from ..wording import count, interval, number, percent, plural, shorten, threshold
+from .canvas import (
+    axis,
+    canvas,
+    columns,
+    models_title,
+    note,
+    reference_line,
+    share_axis,
+    threshold_texts,
+)
+from .theme import ModelStyle, Theme, escape, ink, label, style_for
+
+if TYPE_CHECKING:
+    from ..diagnostics.curves import (
+        CalibrationCurve,
+        CostCurve,
+        GainCurve,
+        PrecisionRecallCurve,
+        RocCurve,
+    )
+    from ..diagnostics.thresholds import Counts
+
+__all__ = [
+    "plot_calibration",
+    "plot_cost",
+    "plot_gain",
+    "plot_lift",
+    "plot_precision_recall",
+    "plot_roc",
+]
+
+Styles = Mapping[str, ModelStyle]
+Array = npt.NDArray[Any]
+
+
+def _subtitle(curves: Sequence[Any], then: str) -> str:
+    """`2,400 rows, 9.8 % yes. …`."""
+    if not curves:
+        return "No curves to show"
+    one = curves[0]
+    share = percent(one.n_positive / ((one.n_positive + one.n_negative) or 1))
+    return f"{plural(one.n, 'row')}, {share} are {shorten(str(one.label), 24)}. {then}"
+
+
+def _drawing_note(marks: Sequence[tuple[int, int, float]]) -> str:
+    """What was left out of the picture: (marks drawn, marks in all, largest displacement)."""
+    drawn = max((d for d, all_, _ in marks if d < all_), default=0)
+    if not drawn:
+        return ""
+    error = max(max(e for _, _, e in marks) * 1000, 0.01)
+    return (
+        f" Drawn with at most {count(drawn)} marks a curve, at most {number(error, 2)} px off "
+        "at 1,000 px; the data download is exact."
+    )
+
+
+def _add_curve(
+    figure: go.Figure,
+    model: str,
+    style: ModelStyle,
+    x: Array,
+    y: Array,
+    *,
+    legend: str,
+    hover: str,
+    text: Sequence[str],
+    data: Array,
+) -> None:
+    figure.add_trace(
+        go.Scatter(
+            x=np.asarray(x, dtype=np.float32),
+            y=np.asarray(y, dtype=np.float32),
+            mode="lines",
+            line=style.line,
+            name=f"{label(model)}{'  ' + legend if legend else ''}",
+            legendgroup=model,
+            text=list(text),
+            customdata=data,
+            hovertemplate=f"{hover}<extra></extra>",
+        )
+    )
+
+
+def _add_operating(
+    figure: go.Figure,
+    model: str,
+    style: ModelStyle,
+    x: float,
+    y: float,
+    sentence: str,
+    theme: Theme,
+) -> None:
+    """The chosen operating point: the model's marker, ringed so that it stands off its line."""
+    figure.add_trace(
+        go.Scatter(
+            x=np.asarray([x], dtype=np.float32),
+            y=np.asarray([y], dtype=np.float32),
+            mode="markers",
+            marker={
+                "symbol": style.symbol,
+                "size": 12,
+                "color": style.colour,
+                "line": {"color": ink(theme).page, "width": 1.5},
+            },
+            name=f"{label(model)} operating point",
+            legendgroup=model,
+            showlegend=False,
+            cliponaxis=False,
+            text=[sentence],
+            hovertemplate="%{text}<extra></extra>",
+            zorder=2,
+        )
+    )
+
+
+def _caught(curve: RocCurve | GainCurve, at: Counts) -> str:
+    return (
+        f"At {threshold(at.threshold)} <i>{escape(curve.model)}</i><br>catches {count(at.tp)} of "
+        f"{plural(at.tp + at.fn, 'positive')}<br>and flags {count(at.fp)} of "
+        f"{plural(at.fp + at.tn, 'negative')}.<br>This is the operating point."
+    )
+
+
+def _marks(curves: Sequence[RocCurve] | Sequence[PrecisionRecallCurve]) -> str:
+    """The note on what the picture leaves out, over all curves."""
+    marks = []
+    for curve in curves:
+        x, _, _, error = curve.drawn()
+        marks.append((len(x), len(curve.thresholds), error))
+    return _drawing_note(marks)
+
+
+def plot_roc(
+    curves: Sequence[RocCurve], styles: Styles | None = None, *, theme: Theme = "light"
+) -> go.Figure:
+    """ROC curves with the chance line, the operating points, and AUC with its interval."""
+    names = [curve.model for curve in curves]
+    caption = caption_roc(curves) + _marks(curves)
+    figure = canvas(
+        theme,
+        title=models_title("ROC", names),
+        subtitle=_subtitle(curves, "Below: area under the curve (AUC) with 95 % interval"),
+        name="roc " + " ".join(names),
+        alt=f"ROC curves of {plural(len(curves), 'model')}. {caption}",
+        caption=caption,
+        height=440,
+        square=True,
+        xaxis=share_axis("Share of negatives flagged (false positive rate)"),
+        yaxis=share_axis("Share of positives caught (recall)"),
+        legend_rows=len(curves),
+    )
+    figure.add_trace(reference_line([0, 1], [0, 1], theme))
+    figure.add_annotation(note(0.5, 0.5, "guessing", theme, textangle=-45, yshift=-10))
+    looks = [style_for(styles, name, k) for k, name in enumerate(names)]
+    for curve, style in zip(curves, looks, strict=True):
+        _add_roc(figure, curve, style)
+    for curve, style in zip(curves, looks, strict=True):
+        at = curve.operating
+        if at is not None:
+            _add_operating(figure, curve.model, style, at.fpr, at.recall, _caught(curve, at), theme)
+    return figure
+
+
+def _add_roc(figure: go.Figure, curve: RocCurve, style: ModelStyle) -> None:
+    x, y, index, _ = curve.drawn()
+    _add_curve(
+        figure,
+        curve.model,
+        style,
+        x,
+        y,
+        legend=interval(curve.auc, curve.low, curve.high),
+        hover=f"At %{{text}} <i>{escape(curve.model)}</i><br>catches %{{customdata[0]:,.7~g}} of "
+        f"{plural(curve.n_positive, 'positive')}<br>and flags %{{customdata[1]:,.7~g}} of "
+        f"{plural(curve.n_negative, 'negative')}.",
+        text=threshold_texts(curve.thresholds[index]),
+        data=columns(np.round(y * curve.n_positive, 1), np.round(x * curve.n_negative, 1)),
+    )
+
+
+def _pr_sentence(model: str, at: Counts) -> str:
+    flagged = at.tp + at.fp
+    right = f"{percent(at.tp / flagged)} of what it flags is right" if flagged else "it flags none"
+    return (
+        f"At {threshold(at.threshold)} <i>{escape(model)}</i><br>catches {count(at.tp)} of "
+        f"{plural(at.tp + at.fn, 'positive')};<br>{right}.<br>This is the operating point."
+    )
+
+
+def plot_precision_recall(
+    curves: Sequence[PrecisionRecallCurve],
+    styles: Styles | None = None,
+    *,
+    theme: Theme = "light",
+) -> go.Figure:
+    """Precision against recall with the prevalence line, operating points and AP."""
+    names = [curve.model for curve in curves]
+    caption = caption_precision_recall(curves) + _marks(curves)
+    figure = canvas(
+        theme,
+        title=models_title("Precision and recall", names),
+        subtitle=_subtitle(curves, "Below: average precision (step sum) with 95 % interval"),
+        name="precision recall " + " ".join(names),
+        alt=f"Precision-recall curves of {plural(len(curves), 'model')}. {caption}",
+        caption=caption,
+        height=440,
+        square=True,
+        xaxis=share_axis("Share of positives caught (recall)"),
+        yaxis=share_axis("Share of flagged rows that are positive (precision)"),
+        legend_rows=len(curves),
+    )
+    for prevalence in sorted({round(float(curve.prevalence), 6) for curve in curves}):
+        figure.add_trace(reference_line([0, 1], [prevalence, prevalence], theme))
+        side = -9 if prevalence > 0.06 else 9  # below the line, where no curve stays for long
+        text = f"guessing: {percent(prevalence)} are positive"
+        figure.add_annotation(note(0, prevalence, text, theme, xanchor="left", yshift=side))
+    looks = [style_for(styles, name, k) for k, name in enumerate(names)]
+    for curve, style in zip(curves, looks, strict=True):
+        _add_precision_recall(figure, curve, style)
+    for curve, style in zip(curves, looks, strict=True):
+        at = curve.operating
+        if at is not None and at.tp + at.fp > 0:
+            sentence = _pr_sentence(curve.model, at)
+            _add_operating(figure, curve.model, style, at.recall, at.precision, sentence, theme)
+    return figure
+
+
+def _add_precision_recall(
+    figure: go.Figure, curve: PrecisionRecallCurve, style: ModelStyle
+) -> None:
+    x, y, index, _ = curve.drawn()
+    _add_curve(
+        figure,
+        curve.model,
+        style,
+        x,
+        y,
+        legend=interval(curve.average_precision, curve.low, curve.high),
+        hover=f"At %{{text}} <i>{escape(curve.model)}</i><br>catches %{{customdata[0]:,.7~g}} of "
+        f"{plural(curve.n_positive, 'positive')};<br>"
+        "%{customdata[1]:.3~g} % of what it flags is right.",
+        text=threshold_texts(curve.thresholds[index]),
+        data=columns(np.round(x * curve.n_positive, 1), y * 100),
+    )
+
+
+def _gain_like(
+    curves: Sequence[GainCurve],
+    styles: Styles | None,
+    theme: Theme,
+    *,
+    kind: str,
+    subtitle: str,
+    yaxis: dict[str, Any],
+    square: bool,
+    chance: tuple[Sequence[float], Sequence[float]],
+) -> go.Figure:
+    caption = caption_gain(curves)
+    figure = canvas(
+        theme,
+        title=models_title(kind, [curve.model for curve in curves]),
+        subtitle=_subtitle(curves, subtitle),
+        name=f"{kind} " + " ".join(curve.model for curve in curves),
+        alt=f"{kind} curves of {plural(len(curves), 'model')}. {caption}",
+        caption=caption,
+        height=440 if square else 320,
+        square=square,
+        xaxis=share_axis("Share of rows flagged, highest scores first"),
+        yaxis=yaxis,
+        legend_rows=len(curves),
+    )
+    figure.add_trace(reference_line(*chance, theme))
+    for k, curve in enumerate(curves):
+        x, y, index, _ = curve.drawn()
+        share, recall = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+        style = style_for(styles, curve.model, k)
+        _add_curve(
+            figure,
+            curve.model,
+            style,
+            share,
+            recall if square else curve.lift[index],
+            legend="",
+            hover=f"Flagging %{{customdata[0]:.3~g}} % of the rows<br>"
+            f"by <i>{escape(curve.model)}</i><br>"
+            "catches %{customdata[1]:.3~g} % of the positives.",
+            text=[],
+            data=columns(share * 100, recall * 100),
+        )
+        if curve.operating is not None:
+            at = curve.operating
+            where = at.selection_rate
+            value = at.recall if square else at.recall / where if where else np.nan
+            sentence = _caught(curve, at)
+            _add_operating(figure, curve.model, style, where, value, sentence, theme)
+    return figure
+
+
+def plot_gain(
+    curves: Sequence[GainCurve], styles: Styles | None = None, *, theme: Theme = "light"
+) -> go.Figure:
+    """Share of the positives caught against share of rows flagged."""
+    return _gain_like(
+        curves,
+        styles,
+        theme,
+        kind="Gain",
+        subtitle="How many positives are found when so many rows are looked at",
+        yaxis=share_axis("Share of positives caught (recall)"),
+        square=True,
+        chance=([0, 1], [0, 1]),
+    )
+
+
+def plot_lift(
+    curves: Sequence[GainCurve], styles: Styles | None = None, *, theme: Theme = "light"
+) -> go.Figure:
+    """How many times more positives than a random choice, against share of rows flagged."""
+    return _gain_like(
+        curves,
+        styles,
+        theme,
+        kind="Lift",
+        subtitle="How many times more positives than the same number of random rows holds",
+        yaxis=axis("Lift (times a random choice)", rangemode="tozero"),
+        square=False,
+        chance=([0, 1], [1, 1]),
+    )
+
+
+def plot_cost(
+    curves: Sequence[CostCurve], styles: Styles | None = None, *, theme: Theme = "light"
+) -> go.Figure:
+    """Total cost of the errors against the threshold, the cheapest threshold of each marked."""
+    caption = caption_cost(curves)
+    prices = "No curves to show"
+    if curves:
+        one = curves[0]
+        fp, fn = threshold(one.cost_fp), threshold(one.cost_fn)
+        prices = f"A false alarm costs {fp}, a miss {fn}. {plural(one.n, 'row')}"
+    figure = canvas(
+        theme,
+        title=models_title("Cost of errors", [curve.model for curve in curves]),
+        subtitle=prices,
+        name="cost " + " ".join(curve.model for curve in curves),
+        alt=f"Cost against threshold for {plural(len(curves), 'model')}. {caption}",
+        caption=caption,
+        height=320,
+        xaxis=axis("Threshold: rows scored at or above it are flagged"),
+        yaxis=axis("Cost of all errors (units of the prices)", rangemode="tozero"),
+        legend_rows=len(curves),
+    )
+    for k, curve in enumerate(curves):
+        style = style_for(styles, curve.model, k)
+        x, y, _, _ = curve.drawn()
+        _add_curve(
+            figure,
+            curve.model,
+            style,
+            x,
+            y,
+            legend="",
+            hover=f"Flagging from %{{text}},<br>the errors of <i>{escape(curve.model)}</i>"
+            "<br>cost %{y:,.4~g}.",
+            text=threshold_texts(np.asarray(x)),
+            data=columns(y),
+        )
+        least = float(np.min(curve.cost))
+        sentence = (
+            f"<i>{escape(curve.model)}</i> is cheapest<br>when it flags from "
+            f"{threshold(curve.best)}:<br>its errors then cost {number(least)}."
+        )
+        if np.isfinite(curve.best):
+            _add_operating(figure, curve.model, style, curve.best, least, sentence, theme)
+    return figure
+
+
+def plot_calibration(
+    curves: Sequence[CalibrationCurve], styles: Styles | None = None, *, theme: Theme = "light"
+) -> go.Figure:
+    """Share of positives against mean predicted probability, with Wilson intervals."""
+    caption = caption_calibration(curves)
+    figure = canvas(
+        theme,
+        title=models_title("Calibration", [curve.model for curve in curves]),
+        subtitle=f"{plural(curves[0].n, 'row')}. Does it happen as often as the model says? "
+        "Bars: 95 % interval; Brier score in the legend"
+        if curves
+        else "No curves to show",
+        name="calibration " + " ".join(curve.model for curve in curves),
+        alt=f"Calibration of {plural(len(curves), 'model')}. {caption}",
+        caption=caption,
+        height=440,
+        square=True,
+        xaxis=share_axis("Mean predicted probability"),
+        yaxis=share_axis("Share that is positive"),
+        legend_rows=len(curves),
+    )
+    figure.add_trace(reference_line([0, 1], [0, 1], theme))
+    figure.add_annotation(note(0.5, 0.5, "as often as said", theme, textangle=-45, yshift=-10))
+    for k, curve in enumerate(curves):
+        _add_calibration(figure, curve, style_for(styles, curve.model, k))
+    return figure
+
+
+def _add_calibration(figure: go.Figure, curve: CalibrationCurve, style: ModelStyle) -> None:
+    x, y = curve.mean_score, curve.share_positive
+    sentences = [
+        f"Where <i>{escape(curve.model)}</i> says {percent(said)},<br>{percent(seen)} of "
+        f"{plural(n, 'row')} are positive."
+        for said, seen, n in zip(x, y, curve.count, strict=True)
+    ]
+    figure.add_trace(
+        go.Scatter(
+            x=np.asarray(x, dtype=np.float32),
+            y=np.asarray(y, dtype=np.float32),
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": np.asarray(curve.high - y, dtype=np.float32),
+                "arrayminus": np.asarray(y - curve.low, dtype=np.float32),
+                "thickness": 1,
+                "width": 0,
+            },
+            mode="lines+markers",
+            line={**style.line, "width": 1.5},
+            marker={"symbol": style.symbol, "size": 8, "color": style.colour},
+            name=f"{label(curve.model)}  {number(curve.brier)}",
+            legendgroup=curve.model,
+            text=sentences,
+            hovertemplate="%{text}<extra></extra>",
+        )
+    )
