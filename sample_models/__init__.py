@@ -1,0 +1,1 @@
+"""Sample data and models; `build.py` remakes all of it, `README.md` says what each one teaches."""
