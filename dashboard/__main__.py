@@ -1,0 +1,147 @@
+"""The command line. Each command parses, makes one call of the API, writes, and gives an exit code.
+
+Exit codes: 0 everything answered; 1 a model failed and the others are reported; 2 bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__
+from .errors import DiagnosticsError
+
+__all__ = ["build_parser", "main"]
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser("run", help="open the dashboard in the browser")
+    run.add_argument("--port", type=int, help="port to serve on (default: setting `port`)")
+    run.add_argument("--address", help="address to bind to (default: localhost)")
+    run.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    run.add_argument("--sample", help="sample to open first, e.g. loans or digits")
+    run.set_defaults(command=_run)
+
+
+def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    evaluate = commands.add_parser(
+        "evaluate", help="score several models on one data file, without a browser"
+    )
+    evaluate.add_argument("--data", required=True, type=Path, metavar="FILE", help="data file")
+    evaluate.add_argument(
+        "--target",
+        action="append",
+        metavar="COLUMN",
+        help="column to predict; repeat for several outputs or labels (default: guessed, and said)",
+    )
+    evaluate.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="[NAME=]FILE",
+        help="model file (.skops, .keras); repeat to compare",
+    )
+    evaluate.add_argument(
+        "--predictions",
+        action="append",
+        default=[],
+        metavar="[NAME=]FILE",
+        help="file of predictions, joined by id or by position; repeat to compare",
+    )
+    evaluate.add_argument("--positive", metavar="LABEL", help="the positive class of two")
+    evaluate.add_argument("--task", help="binary, multiclass, multilabel, regression, …")
+    evaluate.add_argument(
+        "--threshold", type=float, help="common operating point in [0, 1] (default: each its own)"
+    )
+    evaluate.add_argument("--split", metavar="VALUE", help="evaluate only these rows of the split")
+    evaluate.add_argument(
+        "--metric", action="append", metavar="NAME", help="metric to compute; repeat (default: all)"
+    )
+    evaluate.add_argument(
+        "--format",
+        choices=("text", "json", "csv", "html"),
+        help="default: by the suffix of --output, else text",
+    )
+    evaluate.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
+    evaluate.set_defaults(command=_evaluate)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with every command and flag; the docs test walks it."""
+    parser = argparse.ArgumentParser(
+        prog="sidelight", description="Model diagnostics, side by side."
+    )
+    parser.add_argument("--version", action="version", version=f"sidelight {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_evaluate(commands)
+    return parser
+
+
+def _run(given: argparse.Namespace) -> int:
+    from .launcher import run
+
+    return run(
+        port=given.port,
+        address=given.address,
+        open_browser=not given.no_browser,
+        sample=given.sample,
+    )
+
+
+def _by_name(items: Sequence[str]) -> dict[str, str]:
+    """`NAME=FILE` or `FILE` → display name → path; equal names are told apart."""
+    named: dict[str, str] = {}
+    for item in items:
+        name, separator, path = item.partition("=")
+        if not separator or Path(item).exists():
+            name, path = Path(item).stem, item
+        unique, count = name, 1
+        while unique in named:
+            count += 1
+            unique = f"{name} ({count})"
+        named[unique] = path
+    return named
+
+
+def _evaluate(given: argparse.Namespace) -> int:
+    from .evaluation import evaluate
+    from .report import render_report, write_report
+
+    result = evaluate(
+        given.data,
+        target=given.target[0] if given.target and len(given.target) == 1 else given.target,
+        models=_by_name(given.model),
+        predictions=_by_name(given.predictions),
+        pos_label=given.positive,
+        task=given.task,
+        threshold=given.threshold,
+        metrics=given.metric,
+        **({"split_value": given.split} if given.split else {}),
+    )
+    if given.output is not None:
+        write_report(result, given.output, given.format)
+    else:
+        sys.stdout.write(render_report(result, given.format or "text"))
+    for failure in result.failures:
+        sys.stderr.write(f"{failure.name}: {failure.message}\n")
+    return 1 if result.failures else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; problems are one sentence on stderr and exit code 2."""
+    given = build_parser().parse_args(argv)
+    try:
+        code: int = given.command(given)
+    except DiagnosticsError as error:
+        sys.stderr.write(f"sidelight: {error}\n")
+        return 2
+    except BrokenPipeError:
+        return 0
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

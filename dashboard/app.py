@@ -1,0 +1,30 @@
+"""The Streamlit frame: page configuration, sidebar, navigation. Pages do the rest."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# `streamlit run` puts this folder first on the path, where `data.py` would pass for a package.
+sys.path[:] = [
+    str(ROOT),
+    *(p for p in sys.path if Path(p or ".").resolve() not in (ROOT, ROOT / "dashboard")),
+]
+
+import streamlit as st  # noqa: E402
+
+from components import cached, sidebar, state  # noqa: E402
+
+st.set_page_config(page_title="Sidelight", page_icon="🔦", layout="wide", initial_sidebar_state=300)
+session = state.app_state()
+state.start(session, cached.sample_model, cached.sample_table)
+page = st.navigation(
+    [
+        st.Page(ROOT / "pages" / "home.py", title="Home", icon=":material/home:", default=True),
+        st.Page(ROOT / "pages" / "performance.py", title="Performance", icon=":material/target:"),
+    ]
+)
+sidebar.show_sidebar(session)
+page.run()
+state.write_link(session)

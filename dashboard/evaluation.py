@@ -1,0 +1,325 @@
+"""From data and models to one `Evaluation`: the path of the app, the command line and Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .contracts import (
+    Label,
+    Model,
+    Predictions,
+    RawPredictions,
+    Task,
+)
+from .data import (
+    EvalSet,
+    Table,
+    build_evalset,
+    evalset_from_frame,
+    infer_prediction_columns,
+    load_data,
+    read_predictions,
+    read_table,
+)
+from .diagnostics.baseline import compute_baseline
+from .diagnostics.confusion import ConfusionMatrix, compute_confusion
+from .diagnostics.metrics import MetricTable, compute_metrics
+from .errors import DiagnosticsError, ModelError, ParameterError
+from .models import adapt, load_model
+from .settings import Settings, get_settings
+
+__all__ = ["Answers", "Evaluation", "Failure", "evaluate", "gather", "predict_evalset"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A model that gave no usable answers, and the one sentence why. The others go on."""
+
+    name: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Every model's predictions on one evaluation set, the baseline beside them."""
+
+    evalset: EvalSet
+    baseline: Predictions
+    predictions: tuple[Predictions, ...]
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def everyone(self) -> tuple[Predictions, ...]:
+        """The baseline first."""
+        return (self.baseline, *self.predictions)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Several models on one evaluation set, the baseline first.
+
+    Attributes
+    ----------
+    evalset : the rows, the target and the ledger of what was left out.
+    predictions : one per model that answered, in the order given; the baseline comes first.
+    scores : columns `model, label, metric, value, low, high, n, reason`.
+    thresholds : model name → the operating point in units of its scores (binary, multilabel).
+    failures : models that gave no usable answers.
+    """
+
+    evalset: EvalSet
+    predictions: tuple[Predictions, ...]
+    scores: MetricTable
+    thresholds: Mapping[str, float]
+    failures: tuple[Failure, ...] = ()
+
+    def frame(self) -> pd.DataFrame:
+        """The score table, one row per model, label and metric."""
+        return self.scores.frame()
+
+    @property
+    def baseline(self) -> Predictions:
+        return self.predictions[0]
+
+    @property
+    def models(self) -> tuple[Predictions, ...]:
+        """The predictions of real models, without the baseline."""
+        return self.predictions[1:]
+
+    def confusion(self) -> dict[str, ConfusionMatrix]:
+        """Model name → confusion matrix at its operating point.
+
+        Raises
+        ------
+        NotApplicable : for regression and multilabel tasks.
+        """
+        return {
+            each.name: compute_confusion(each, threshold=self.thresholds.get(each.name))
+            for each in self.models
+        }
+
+
+def predict_evalset(model: Model, evalset: EvalSet) -> RawPredictions:
+    """The model's raw answers for every evaluated row.
+
+    A model that was fitted on a column which is not a feature here (an id, a time) gets that
+    column from the whole table; its own roles are its business.
+
+    Raises
+    ------
+    ModelError : the model cannot take these rows, or fails on them.
+    """
+    rows: pd.DataFrame | npt.NDArray[Any] = evalset.X
+    wanted = model.info.feature_names
+    if wanted and isinstance(rows, pd.DataFrame):
+        borrowed = [
+            name
+            for name in wanted
+            if name not in rows.columns
+            and name in evalset.frame.columns
+            and name not in evalset.roles.target
+        ]
+        if borrowed:
+            rows = pd.concat([rows, evalset.frame[borrowed]], axis="columns")
+    return model.predict(rows)
+
+
+def gather(evalset: EvalSet, raws: Mapping[str, RawPredictions]) -> Answers:
+    """Normalise every model's answers against one common target; one failure stops nobody else."""
+    # classes that only a model knows are added for all, so that matrices have one shape
+    target = evalset.target.known_to(raws.values())
+    done: list[Predictions] = []
+    failures: list[Failure] = []
+    for name, raw in raws.items():
+        try:
+            done.append(
+                Predictions.normalise(raw, target, name=name, sample_weight=evalset.sample_weight)
+            )
+        except DiagnosticsError as error:
+            failures.append(Failure(name, str(error)))
+    baseline = compute_baseline(
+        target, sample_weight=evalset.sample_weight, time_order=evalset.time_order()
+    )
+    return Answers(evalset, baseline, tuple(done), tuple(failures))
+
+
+def _as_evalset(data: Any, y: Any, target: str | Sequence[str] | None, **options: Any) -> EvalSet:
+    if isinstance(data, EvalSet):
+        return data
+    if isinstance(data, Table):
+        return build_evalset(data, **options)
+    if isinstance(data, str | Path):
+        return load_data(Path(data), target=target, **options)
+    if y is not None and isinstance(data, pd.DataFrame):
+        name = str(getattr(y, "name", None) or target or "target")
+        if name in data.columns:
+            raise ParameterError(
+                f"The frame already has a column {name!r}, and y was given as well. "
+                f"Pass target={name!r} without y, or rename y."
+            )
+        data = data.assign(**{name: np.asarray(y)})
+        return evalset_from_frame(data, target=name, **options)
+    if isinstance(data, pd.DataFrame):
+        if target is None:
+            raise ParameterError("A frame was given without y or target. Pass target='column'.")
+        return evalset_from_frame(data, target=target, **options)
+    if y is not None:
+        X = np.asarray(data)
+        if X.ndim == 2:
+            named = pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
+            return evalset_from_frame(
+                named.assign(target=np.asarray(y)), target="target", **options
+            )
+        arrays = {"X": X, "y": np.asarray(y)}
+        return build_evalset(Table.from_arrays("in memory", arrays), **options)
+    raise ParameterError(
+        f"data is {type(data).__name__}; needed is a path, a frame with target=, an EvalSet, "
+        "or X with y."
+    )
+
+
+def _named(items: Any) -> dict[str, Any]:
+    """Mapping, sequence or single object → name → object; equal names are told apart."""
+    if items is None:
+        return {}
+    if isinstance(items, Mapping):
+        return {str(name): item for name, item in items.items()}
+    if isinstance(items, str | Path) or not isinstance(items, Sequence):
+        items = [items]
+    named: dict[str, Any] = {}
+    for item in items:
+        stem = Path(item).stem if isinstance(item, str | Path) else type(item).__name__
+        name, count = stem, 1
+        while name in named:
+            count += 1
+            name = f"{stem} ({count})"
+        named[name] = item
+    return named
+
+
+def _raw_of_model(name: str, item: Any, evalset: EvalSet) -> RawPredictions:
+    if isinstance(item, str | Path):
+        path = Path(item)
+        if not path.is_file():
+            raise ModelError(f"There is no model file {path}. Check the path.")
+        item = load_model(path, path.name)
+    elif not isinstance(item, Model):
+        item = adapt(item, name)
+    return predict_evalset(item, evalset)
+
+
+def _raw_of_predictions(name: str, item: Any, evalset: EvalSet) -> RawPredictions:
+    if isinstance(item, RawPredictions):
+        return item
+    if isinstance(item, str | Path):
+        item = read_table(Path(item), Path(item).name)
+    elif isinstance(item, pd.DataFrame):
+        item = Table.from_frame(name, item)
+    elif not isinstance(item, Table):
+        values = np.asarray(item)
+        if evalset.target.task.is_classification and values.dtype.kind == "f":
+            return RawPredictions(scores=values)
+        return RawPredictions(labels=values)
+    return read_predictions(item, evalset, infer_prediction_columns(item, evalset))
+
+
+def _collect(
+    evalset: EvalSet, models: Any, predictions: Any
+) -> tuple[dict[str, RawPredictions], list[Failure]]:
+    sources = [(name, item, _raw_of_model) for name, item in _named(models).items()]
+    taken = {name for name, _, _ in sources}
+    for name, item in _named(predictions).items():
+        sources.append((name if name not in taken else f"{name} (file)", item, _raw_of_predictions))
+    raws: dict[str, RawPredictions] = {}
+    failures: list[Failure] = []
+    for name, item, read in sources:
+        try:
+            raws[name] = read(name, item, evalset)
+        except DiagnosticsError as error:
+            failures.append(Failure(name, str(error)))
+    return raws, failures
+
+
+def evaluate(
+    data: Any,
+    y: Any = None,
+    *,
+    target: str | Sequence[str] | None = None,
+    models: Any = None,
+    predictions: Any = None,
+    task: Task | str | None = None,
+    pos_label: Label | None = None,
+    threshold: float | None = None,
+    metrics: Sequence[str] | None = None,
+    settings: Settings | None = None,
+    **options: Any,
+) -> Evaluation:
+    """Score several models on one data set.
+
+    Parameters
+    ----------
+    data : path of a table or array file, a frame, an array `X` (with `y`), or an `EvalSet`.
+    y : the target values, when `data` holds only features.
+    target : name of the target column, or names of several.
+    models : estimators, Keras models, callables or paths of model files; a mapping from
+        display names, a sequence, or one of them.
+    predictions : paths of prediction files, frames or arrays; likewise.
+    task, pos_label : overrule what is inferred.
+    threshold : common operating point in [0, 1]; None = each model's own. Binary and multilabel.
+    metrics : names in `dashboard.diagnostics.metrics.METRICS`; None = all that apply.
+    options : passed on to the reader (`split_value`, column roles).
+
+    Returns
+    -------
+    Evaluation : the baseline first; `failures` tells which models gave no answers and why.
+
+    Raises
+    ------
+    DataError : the data cannot be read or has no usable target.
+    ParameterError : a parameter out of bounds; no models and no predictions.
+    """
+    settings = settings or get_settings()
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ParameterError(f"threshold must fulfil 0 <= threshold <= 1, got {threshold}.")
+    if task is not None:
+        options["task"] = Task(task)
+    if pos_label is not None:
+        options["pos_label"] = pos_label
+    evalset = _as_evalset(data, y, target, **options)
+    raws, failures = _collect(evalset, models, predictions)
+    if not raws and not failures:
+        raise ParameterError("No models and no predictions were given. Pass at least one.")
+    answers = gather(evalset, raws)
+    everyone = answers.everyone
+    thresholds = {
+        each.name: each.default_threshold
+        if threshold is None
+        else each.threshold_from_share(threshold)
+        for each in everyone
+        if each.task in (Task.BINARY, Task.MULTILABEL) and each.y_score is not None
+    }
+    tables = [
+        compute_metrics(
+            each,
+            threshold=thresholds.get(each.name) if threshold is not None else None,
+            metrics=metrics,
+            level=settings.confidence_level,
+            n_bootstrap=settings.n_bootstrap,
+            random_state=settings.random_state,
+        )
+        for each in everyone
+    ]
+    return Evaluation(
+        evalset=evalset,
+        predictions=everyone,
+        scores=MetricTable.concat(tables),
+        thresholds=thresholds,
+        failures=(*failures, *answers.failures),
+    )
