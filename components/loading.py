@@ -1,0 +1,432 @@
+"""Home's panels: load files, show what was understood, correct it in place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from components import cached
+from components.markup import plain
+from components.panels import show_table
+from components.state import AppState, ModelEntry, forget_widgets
+from dashboard.contracts import Label, Task
+from dashboard.data import ALL_ROWS, EvalSet, PredictionColumns, Table
+from dashboard.data.roles import ROLES
+from dashboard.errors import DiagnosticsError
+from dashboard.samples import list_samples
+from dashboard.settings import get_settings
+from dashboard.wording import shorten
+
+__all__ = [
+    "show_columns",
+    "show_ledger",
+    "show_models",
+    "show_problems",
+    "show_samples",
+    "show_understood",
+    "show_uploads",
+]
+
+
+def show_samples(state: AppState) -> None:
+    """One click on a sample loads its data and models."""
+    samples = {sample.key: sample for sample in list_samples()}
+    chosen = st.pills(
+        "Try a sample",
+        list(samples),
+        default=state.sample if state.sample in samples else None,
+        format_func=lambda key: samples[key].title,
+        key=f"samples-{state.sample}",
+        help="Each sample is a data set with trained models, chosen to show one lesson.",
+    )
+    if chosen and chosen != state.sample:
+        try:
+            state.open_sample(str(chosen), cached.sample_model, cached.sample_table)
+        except DiagnosticsError as error:
+            state.report(str(chosen), error)
+        forget_widgets("focus", "threshold", "rule", "role", "correct")
+        st.rerun()
+    if state.sample in samples:
+        st.caption(plain(samples[str(state.sample)].sentence))
+
+
+def _fresh(state: AppState, uploads: Sequence[Any]) -> list[tuple[str, bytes]]:
+    """Uploads not seen before in this session, as name and bytes."""
+    fresh = []
+    for upload in uploads:
+        content = upload.getvalue()
+        mark = f"{upload.file_id}:{hashlib.sha256(content).hexdigest()}"
+        if mark not in state.seen_uploads:
+            state.seen_uploads.add(mark)
+            fresh.append((upload.name, content))
+    return fresh
+
+
+def show_uploads(state: AppState) -> None:
+    """Two uploaders: one data file; models and predictions, as many as are compared."""
+    limit = get_settings().upload_limit_mb
+    left, right = st.columns(2)
+    with left:
+        data = st.file_uploader(
+            "Data file",
+            key="upload-data",
+            help="CSV, TSV, Parquet, Feather, Excel, JSON, JSON lines, NPZ or NPY, also "
+            f"compressed; up to {limit:,} MB. One row per case, one column with the truth.",
+        )
+    with right:
+        models = st.file_uploader(
+            "Models and predictions",
+            key="upload-models",
+            accept_multiple_files=True,
+            help="scikit-learn models as .skops, Keras models as .keras, or tables of predictions "
+            "(labels or scores, with the id column or in the order of the data file).",
+        )
+    changed = False
+    for name, content in _fresh(state, [data] if data else []):
+        changed = True
+        with st.spinner(f"Reading {plain(name)} …"):
+            try:
+                state.open_data(name, content)
+                forget_widgets("focus", "threshold", "rule", "role", "correct")
+            except DiagnosticsError as error:
+                state.report(name, error)
+    for name, content in _fresh(state, models or []):
+        changed = True
+        with st.spinner(f"Loading {plain(name)} …"):
+            try:
+                state.add_file(name, content)
+            except DiagnosticsError as error:
+                state.report(name, error)
+    if changed:
+        st.rerun()
+
+
+def show_problems(state: AppState) -> None:
+    """Files that could not be used, one sentence each, until dismissed."""
+    for problem in list(state.problems):
+        row = st.container(horizontal=True, vertical_alignment="center")
+        row.error(f"**{plain(problem.source)}**: {plain(problem.message)}", icon=":material/error:")
+        if row.button(
+            "Dismiss", key=f"dismiss-{problem.source}", type="tertiary", icon=":material/close:"
+        ):
+            state.problems.remove(problem)
+            st.rerun()
+
+
+def _apply(state: AppState) -> None:
+    """Rebuild after a correction; where that fails, say so and go back."""
+    try:
+        state.rebuild()
+    except DiagnosticsError as error:
+        state.report("What was understood", error)
+        state.step_back()
+        try:
+            state.rebuild()
+        except DiagnosticsError as again:
+            state.report("What was understood", again)
+    forget_widgets("focus", "role", "correct", "threshold")
+    st.rerun()
+
+
+def _choose_target(state: AppState, columns: list[str]) -> None:
+    roles = state.roles
+    if roles is None or not columns:
+        return
+    given = st.multiselect(
+        "Target",
+        columns,
+        default=list(roles.target),
+        key=f"correct-target-{roles.target}",
+        help="The column that the models predict. Several columns: one per output or label.",
+    )
+    if given and tuple(given) != roles.target:
+        state.remember()
+        state.roles, state.task, state.pos_label = roles.with_targets(given), None, None
+        _apply(state)
+
+
+def _choose_task(state: AppState, evalset: EvalSet | None) -> None:
+    known = evalset.target.task if evalset else state.task
+    options = list(Task)
+    chosen = st.selectbox(
+        "Task",
+        options,
+        index=options.index(known) if known else None,
+        format_func=lambda task: str(task.value).capitalize(),
+        key=f"correct-task-{known}",
+        help="Binary: two classes. Multiclass: one of several. Multilabel: any number of labels. "
+        "Regression: a number.",
+    )
+    if chosen is not None and chosen != known:
+        state.remember()
+        state.task = chosen
+        _apply(state)
+
+
+def _choose_positive(state: AppState, evalset: EvalSet | None) -> None:
+    if evalset is None or evalset.target.task is not Task.BINARY:
+        return
+    labels: list[Label] = list(evalset.target.labels)
+    now = evalset.target.pos_label or 0
+    chosen = st.selectbox(
+        "Positive class",
+        range(len(labels)),
+        index=now,
+        format_func=lambda index: str(labels[index]),
+        key=f"correct-positive-{now}",
+        help="The class that a model should find. Example: “yes” in “did not pay back”.",
+    )
+    if chosen is not None and chosen != now:
+        state.remember()
+        state.pos_label = labels[chosen]
+        _apply(state)
+
+
+def _choose_split(state: AppState, evalset: EvalSet | None) -> None:
+    roles, table = state.roles, state.table
+    if roles is None or table is None or roles.split is None:
+        return
+    values = sorted(str(one) for one in table.frame[roles.split].dropna().unique())[:50]
+    options: list[str | None] = [None, *values, ALL_ROWS]
+    now = state.split_value if state.split_value in options else None
+    chosen = st.selectbox(
+        "Rows evaluated",
+        range(len(options)),
+        index=options.index(now),
+        format_func=lambda index: "chosen for you" if options[index] is None else options[index],
+        key=f"correct-split-{now}",
+        help=f"Rows whose column {plain(roles.split)} has this value. "
+        "Judge a model on rows that it has not seen in training.",
+    )
+    if chosen is not None and options[chosen] != now:
+        state.remember()
+        state.split_value = options[chosen]
+        _apply(state)
+
+
+def show_understood(state: AppState) -> None:
+    """Rows, columns, target, task, classes, positive class: read off, and editable in place."""
+    if state.table is None:
+        st.info(
+            "Nothing is loaded. Choose a sample above, or upload a data file: a table with one row "
+            "per case and one column that holds the truth.",
+            icon=":material/upload_file:",
+        )
+        return
+    evalset = state.evalset
+    if evalset is None and state.before is not None:
+        st.button(
+            f"Back to {plain(state.before['table'].name)}",
+            key="go-back",
+            icon=":material/undo:",
+            help="This file has nothing to evaluate as it is understood now. Correct it below, "
+            "or go back to the data that was loaded before.",
+            on_click=state.go_back,
+        )
+    facts = st.columns(4)
+    facts[0].metric("Rows read", f"{state.table.n_read:,}")
+    facts[1].metric("Rows evaluated", f"{evalset.ledger.n_evaluated:,}" if evalset else "–")
+    facts[2].metric("Features", f"{_n_features(evalset):,}" if evalset else "–")
+    facts[3].metric("Columns", f"{len(state.table.columns):,}")
+    columns = list(state.table.columns)
+    fields = st.columns(4)
+    with fields[0]:
+        _choose_target(state, columns)
+    with fields[1]:
+        _choose_task(state, evalset)
+    with fields[2]:
+        _choose_positive(state, evalset)
+    with fields[3]:
+        _choose_split(state, evalset)
+    if evalset is not None:
+        labels = [shorten(str(label), 30) for label in evalset.target.labels]
+        if labels:
+            more = f" and {len(labels) - 12} more" if len(labels) > 12 else ""
+            word = "Labels" if evalset.target.task is Task.MULTILABEL else "Classes"
+            if evalset.target.task is Task.MULTIOUTPUT_REGRESSION:
+                word = "Outputs"
+            st.markdown(plain(f"{word} ({len(labels)}): {', '.join(labels[:12])}{more}."))
+        notes = [*state.table.source, *evalset.target.notes, *evalset.notes]
+        st.caption(plain(" ".join(dict.fromkeys(notes))))
+
+
+def _n_features(evalset: EvalSet | None) -> int:
+    if evalset is None:
+        return 0
+    shape = evalset.X.shape
+    size = 1
+    for length in shape[1:]:
+        size *= int(length)
+    return size
+
+
+def show_ledger(state: AppState) -> None:
+    """Rows read, excluded and why, evaluated: always visible."""
+    if state.evalset is not None:
+        st.markdown(f":material/receipt_long: {plain(state.evalset.ledger.sentence())}")
+
+
+def show_columns(state: AppState) -> None:
+    """Every column with its role and the reason; roles are edited in the table, with undo."""
+    roles, table = state.roles, state.table
+    if roles is None or table is None:
+        return
+    frame = table.frame
+    before = {str(column): roles.role_of(str(column)) for column in frame.columns}
+    listing = pd.DataFrame(
+        {
+            "column": list(before),
+            "role": list(before.values()),
+            "type": [str(dtype) for dtype in frame.dtypes],
+            "missing": frame.isna().sum().to_numpy(),
+            "example": [_example(frame.iloc[:, i]) for i in range(frame.shape[1])],
+            "why": [roles.reasons.get(column, "") for column in before],
+        }
+    )
+    edited = st.data_editor(
+        listing,
+        hide_index=True,
+        key=f"role-editor-{hash(tuple(before.items()))}",
+        disabled=["column", "type", "missing", "example", "why"],
+        column_config={
+            "role": st.column_config.SelectboxColumn("role", options=list(ROLES), required=True),
+            "missing": st.column_config.NumberColumn("missing", format="localized"),
+            "why": st.column_config.TextColumn("why", width="large"),
+        },
+    )
+    changes = [
+        (str(column), str(role))
+        for column, role in zip(edited["column"], edited["role"], strict=True)
+        if before[str(column)] != role
+    ]
+    if changes:
+        state.change_roles(changes)
+        _apply(state)
+    if st.button("Undo the last change", disabled=not state.undo, icon=":material/undo:"):
+        state.step_back()
+        _apply(state)
+
+
+def _example(column: pd.Series[Any]) -> str:
+    present = column.dropna()
+    return shorten(str(present.iloc[0]), 40) if len(present) else ""
+
+
+def show_models(state: AppState) -> None:
+    """What each model file was understood as; prediction files with their column mapping."""
+    if not state.entries:
+        st.info(
+            "No models yet. Add .skops or .keras files, or tables of predictions, with the "
+            "uploader above.",
+            icon=":material/model_training:",
+        )
+        return
+    rows = []
+    for entry in state.entries:
+        info = entry.model.info if entry.model else None
+        features = "" if info is None else _features(info)
+        rows.append(
+            {
+                "model": entry.name,
+                "what it is": _kind(entry),
+                "file": entry.file,
+                "size": f"{info.size / 1e6:.2f} MB" if info else "",
+                "features": features,
+                "notes": " ".join(info.notes) if info else "",
+            }
+        )
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="models-table")
+    for entry in state.entries:
+        if entry.table is not None and entry.columns is not None:
+            with st.expander(f"Columns of {plain(entry.file)}"):
+                _show_mapping(state, entry)
+
+
+def _kind(entry: ModelEntry) -> str:
+    if entry.model is not None:
+        return entry.model.info.kind
+    return "Predictions from a file" if entry.table else "Loaded when it is first compared"
+
+
+def _features(info: Any) -> str:
+    if info.feature_names:
+        return f"{len(info.feature_names)} by name"
+    if info.input_shape:
+        return f"shape {tuple(info.input_shape)}"
+    return f"{info.n_features} by order" if info.n_features else ""
+
+
+def _show_mapping(state: AppState, entry: ModelEntry) -> None:
+    """Correct which column is the label, the id and the score of which class."""
+    columns, table, evalset = entry.columns, entry.table, state.evalset
+    if columns is None or table is None or evalset is None:
+        return
+    changed = _corrected_columns(entry, columns, table)
+    scores = _corrected_scores(entry, columns, table, evalset)
+    if scores != dict(columns.scores):
+        changed["scores"] = scores
+    if changed:
+        state.replace_columns(entry.key, **changed)
+        st.rerun()
+    show_table(table.frame.head(200), key=f"file-{entry.key}", name=entry.name)
+    st.caption(f"The first {min(200, table.n_read):,} of {table.n_read:,} rows.")
+
+
+def _corrected_columns(
+    entry: ModelEntry, columns: PredictionColumns, table: Table
+) -> dict[str, Any]:
+    """Which column holds the predicted label, and which the id."""
+    options: list[str | None] = [None, *table.columns]
+    changed: dict[str, Any] = {}
+    choices = (("label", "Predicted label"), ("id", "Id"))
+    for field, (attribute, word) in zip(st.columns(2), choices, strict=True):
+        now = getattr(columns, attribute)
+        got = field.selectbox(
+            word,
+            options,
+            index=options.index(now) if now in options else 0,
+            format_func=lambda name: "none" if name is None else str(name),
+            key=f"correct-{attribute}-{entry.key}",
+        )
+        if got != now:
+            changed[attribute] = got
+    return changed
+
+
+def _corrected_scores(
+    entry: ModelEntry, columns: PredictionColumns, table: Table, evalset: EvalSet
+) -> dict[str, Label | None]:
+    """Which column holds the score of which class."""
+    by_name: dict[str, Label] = {str(label): label for label in evalset.target.labels}
+    mapping = pd.DataFrame(
+        {
+            "column": table.columns,
+            "score of": [_class_name(columns.scores, name) for name in table.columns],
+        }
+    )
+    edited = st.data_editor(
+        mapping,
+        hide_index=True,
+        disabled=["column"],
+        key=f"correct-scores-{entry.key}-{hash(str(columns))}",
+        column_config={
+            "score of": st.column_config.SelectboxColumn(
+                "score of", options=["", "positive class", *by_name]
+            )
+        },
+    )
+    return {
+        str(column): by_name.get(str(of)) if of != "positive class" else None
+        for column, of in zip(edited["column"], edited["score of"], strict=True)
+        if of
+    }
+
+
+def _class_name(scores: Any, column: str) -> str:
+    if column not in scores:
+        return ""
+    return "positive class" if scores[column] is None else str(scores[column])

@@ -1,0 +1,353 @@
+"""Draw results: guarded, with caption, table and downloads; return what was selected."""
+
+from __future__ import annotations
+
+import html
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from components import cached
+from components.markup import plain, swatch
+from components.state import AppState
+from dashboard.contracts import Result, Task
+from dashboard.diagnostics.baseline import Verdict, beats_baseline
+from dashboard.diagnostics.confusion import confusion_rows
+from dashboard.diagnostics.metric_list import headline_metrics
+from dashboard.diagnostics.metrics import METRICS, MetricTable, Orientation
+from dashboard.errors import DiagnosticsError, NotApplicable
+from dashboard.evaluation import Answers
+from dashboard.figures import figure_config, figure_html
+from dashboard.gallery import Exhibit, View, headline, per_row
+from dashboard.report import safe_csv
+from dashboard.settings import get_settings
+from dashboard.wording import number
+
+__all__ = [
+    "guard",
+    "needs",
+    "places",
+    "show_every_number",
+    "show_exhibit",
+    "show_failures",
+    "show_figure",
+    "show_headline",
+    "show_rows",
+    "show_scores",
+    "show_table",
+    "theme",
+]
+
+_ROWS_SHOWN = 1_000
+_LOG = logging.getLogger("sidelight")
+
+
+def theme() -> Literal["light", "dark"]:
+    """The theme the browser shows now."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+@contextmanager
+def guard(what: str) -> Iterator[None]:
+    """One message for one problem; the rest of the page goes on."""
+    try:
+        yield
+    except NotApplicable as error:
+        st.info(f"{what} does not apply here: {error.reason}", icon=":material/info:")
+    except DiagnosticsError as error:
+        _LOG.warning("%s: %s", what, error)
+        st.error(f"{what}: {error}", icon=":material/error:")
+
+
+def needs(state: AppState) -> None:
+    """Stop the page with what to do next while there is nothing to compare."""
+    if state.evalset is None:
+        st.info(
+            "There is no data to evaluate yet. Choose a sample or upload a data file on Home.",
+            icon=":material/table:",
+        )
+        st.page_link("../pages/home.py", label="Go to Home", icon=":material/home:")
+        st.stop()
+    if not state.entries:
+        st.info(
+            f"{state.evalset.name} is loaded, {state.evalset.ledger.n_evaluated:,} rows are ready. "
+            "Add model files (.skops, .keras) or files of predictions on Home to compare them.",
+            icon=":material/model_training:",
+        )
+        st.page_link("../pages/home.py", label="Add models on Home", icon=":material/upload:")
+        st.stop()
+
+
+def show_failures(failures: Sequence[Any]) -> None:
+    """Models that gave no answers, one sentence each."""
+    for failure in failures:
+        st.error(f"**{failure.name}** gave no answers. {failure.message}", icon=":material/error:")
+
+
+def show_table(frame: pd.DataFrame, *, key: str, name: str) -> None:
+    """A folded-away table with its download."""
+    st.dataframe(frame, hide_index=True, key=f"table-{key}", height=280)
+    st.download_button(
+        "CSV",
+        data=lambda: safe_csv(frame).encode(),
+        file_name=f"{name}.csv",
+        mime="text/csv",
+        key=f"csv-{key}",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def show_figure(
+    figure: go.Figure,
+    *,
+    key: str,
+    tables: Mapping[str, Result],
+    on_click: bool = False,
+    caption: bool = True,
+) -> tuple[int, int] | None:
+    """A figure with its caption, the data behind it and downloads.
+
+    Returns the `customdata` of the clicked mark when `on_click` is set, else None.
+    """
+    meta = figure.layout.meta or {}
+    name = str(meta.get("name", key))
+    options: dict[str, Any] = {"on_select": "rerun", "selection_mode": "points"} if on_click else {}
+    event = st.plotly_chart(
+        figure,
+        theme=None,
+        key=f"figure-{key}",
+        config=figure_config(name),
+        alt=str(meta.get("alt", "")) or None,
+        **options,
+    )
+    if caption and meta.get("caption"):
+        st.caption(plain(str(meta["caption"])))
+    with st.popover("Data and download", icon=":material/download:", type="tertiary"):
+        st.caption("PNG and SVG: the camera buttons above the chart.")
+        st.download_button(
+            "Interactive page (HTML)",
+            data=lambda: figure_html(figure, theme()).encode(),
+            file_name=f"{name}.html",
+            mime="text/html",
+            key=f"html-{key}",
+            icon=":material/html:",
+            on_click="ignore",
+        )
+        for model, result in tables.items():
+            st.download_button(
+                f"Exact data: {plain(model)} (CSV)",
+                data=_csv_of(result),
+                file_name=f"{name}-{model}.csv",
+                mime="text/csv",
+                key=f"data-{key}-{model}",
+                icon=":material/table:",
+                on_click="ignore",
+            )
+    if not on_click:
+        return None
+    chosen = event.selection.points if event else []
+    data = chosen[0].get("customdata") if chosen else None
+    return (int(data[0]), int(data[1])) if data else None
+
+
+def _csv_of(result: Result) -> Callable[[], bytes]:
+    return lambda: safe_csv(result.frame()).encode()
+
+
+def _csv_text(frame: pd.DataFrame) -> Callable[[], bytes]:
+    return lambda: safe_csv(frame).encode()
+
+
+# The score table: value, interval in grey, difference to the reference, mark against the baseline.
+
+_STYLE = """<style>
+.sl-scroll{overflow-x:auto}
+.sl-scores{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.85rem}
+.sl-scores th,.sl-scores td{padding:.3rem .35rem;text-align:left;border-bottom:1px solid #8884;
+ vertical-align:top;white-space:nowrap}
+.sl-scores thead th{font-weight:600}
+.sl-scores thead th,.sl-scores tbody th{white-space:normal}
+.sl-scores tbody th{font-weight:500;min-width:8.5rem;max-width:15rem;overflow-wrap:anywhere}
+.sl-scores small{opacity:.78;font-size:.75rem;display:block}
+.sl-scores .dummy{font-style:italic}
+.sl-scores .best{font-weight:700}
+</style>"""
+
+
+def _of(table: MetricTable, model: str) -> MetricTable:
+    return MetricTable(tuple(row for row in table.rows if row.model == model))
+
+
+def _mark(table: MetricTable, model: str, baseline: str, metric: str) -> str:
+    verdict = beats_baseline(_of(table, model), _of(table, baseline), metric)
+    if verdict is Verdict.NOT_BETTER:
+        return '<span title="Not better than the baseline">▼ baseline</span>'
+    if verdict is Verdict.TOO_CLOSE:
+        return '<span title="Its interval reaches the baseline">≈ baseline</span>'
+    return ""
+
+
+def _cell(table: MetricTable, model: str, metric: str, baseline: str, reference: str | None) -> str:
+    row = table.row(model, metric)
+    if math.isnan(row.value):
+        return f'<td title="{html.escape(row.reason)}">–</td>'
+    small = []
+    if not math.isnan(row.low):
+        small.append(f"[{number(row.low)}, {number(row.high)}]")
+    if reference is not None and model not in (reference, baseline):
+        other = table.value(reference, metric)
+        difference = row.value - other
+        if not math.isnan(difference):
+            sign = "+" if difference > 0 else ""
+            small.append(f"{sign}{number(difference)} ★")
+    mark = _mark(table, model, baseline, metric) if model != baseline else ""
+    best = ' class="best"' if model in _best(table, metric, baseline) else ""
+    text = "".join(f"<small>{part}</small>" for part in (*small, mark) if part)
+    return f"<td><span{best}>{number(row.value)}</span>{text}</td>"
+
+
+def _best(table: MetricTable, metric: str, baseline: str) -> set[str]:
+    rows = [one for one in table.rows if one.metric == metric and one.label == ""]
+    rows = [one for one in rows if one.model != baseline and not math.isnan(one.value)]
+    if not rows:
+        return set()
+    orientation = METRICS[metric].orientation
+    size: Callable[[float], float] = {
+        Orientation.HIGHER: lambda value: -value,
+        Orientation.LOWER: lambda value: value,
+        Orientation.ZERO: abs,
+    }[orientation]
+    top = min(size(one.value) for one in rows)
+    return {one.model for one in rows if size(one.value) == top}
+
+
+_HEADLINE = "font-size:1.15rem;line-height:1.5;max-width:62rem;margin:0"
+_ARROWS = {Orientation.HIGHER: "↑", Orientation.LOWER: "↓", Orientation.ZERO: "→0"}
+
+
+def show_scores(state: AppState, answers: Answers, table: MetricTable) -> None:
+    """The score table: the baseline first, then every model, differences to the reference."""
+    baseline = answers.baseline.name
+    entry = state.reference_entry
+    answering = [each.name for each in answers.predictions]
+    reference = entry.name if entry and entry.name in answering and len(answering) > 1 else None
+    names = [one.name for one in headline_metrics(answers.evalset.target.task)]
+    head = "".join(
+        f'<th scope="col" title="{html.escape(METRICS[name].sentence)}">'
+        f"{html.escape(METRICS[name].title)}&nbsp;{_ARROWS[METRICS[name].orientation]}</th>"
+        for name in names
+    )
+    body = []
+    for each in answers.everyone:
+        cells = "".join(_cell(table, each.name, name, baseline, reference) for name in names)
+        mark = " ★ reference" if each.name == reference else ""
+        css = ' class="dummy"' if each.name == baseline else ""
+        body.append(
+            f'<tr><th scope="row"{css} title="{html.escape(each.name)}">'
+            f"{swatch(state.style_for(each.name))} {html.escape(each.name)}<small>{mark}</small>"
+            f"</th>{cells}<td>{each.n:,}</td></tr>"
+        )
+    st.html(
+        f'{_STYLE}<div class="sl-scroll" tabindex="0" role="region" aria-label="Score table">'
+        f'<table class="sl-scores"><thead><tr><th scope="col">Model</th>{head}'
+        f'<th scope="col">n</th></tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    )
+    level = get_settings().confidence_level
+    st.caption(
+        f"In brackets: {level:.0%} intervals; ★ difference to the reference. "
+        "▼ not better than the baseline, ≈ too close to the baseline to call. "
+        "↑ larger is better, ↓ smaller is better."
+    )
+    notes = [f"{each.name}: {note}" for each in answers.predictions for note in each.notes]
+    if notes:
+        with st.expander(f"What was converted or left out ({len(notes)})", icon=":material/info:"):
+            st.markdown("\n".join(f"- {plain(note)}" for note in notes))
+
+
+def show_headline(answers: Answers, table: MetricTable, view: View, place: Any) -> None:
+    """The one sentence that answers the page's question, put at `place`, above the controls."""
+    said = headline(answers.everyone, table, view.operating, cached.diagnostic)
+    first, stop, rest = said.partition(". ")
+    lead = f"<strong>{html.escape(first + stop.strip())}</strong> {html.escape(rest)}"
+    place.html(f'<p class="sl-headline" style="{_HEADLINE}">{lead}</p>')
+
+
+def places(shown: Sequence[Exhibit]) -> Iterator[tuple[Exhibit, Any]]:
+    """Each exhibit with the place to draw it: under a heading, or in the tab that is open.
+
+    What stands in a closed tab is not computed.
+    """
+    for exhibit in shown:
+        if not exhibit.folded:
+            st.header(exhibit.title, anchor=False, help=exhibit.question)
+            yield exhibit, st.container()
+    folded = [exhibit for exhibit in shown if exhibit.folded]
+    if folded:
+        st.header("Look closer", anchor=False)
+        tabs = st.tabs([one.title for one in folded], key="exhibits", on_change="rerun")
+        for exhibit, tab in zip(folded, tabs, strict=True):
+            if tab.open:
+                tab.caption(exhibit.question)
+                yield exhibit, tab
+
+
+def show_exhibit(exhibit: Exhibit, answers: Answers, view: View) -> dict[str, tuple[int, int]]:
+    """Draw one exhibit; returns model → clicked cell for those that can be clicked."""
+    drawings = exhibit.draw(answers.predictions, view, cached.diagnostic)
+    columns = per_row(exhibit, drawings)
+    clicked: dict[str, tuple[int, int]] = {}
+    for start in range(0, len(drawings), columns):
+        part = drawings[start : start + columns]
+        for at, (column, drawing) in enumerate(zip(st.columns(columns), part, strict=False)):
+            with column:
+                hit = show_figure(
+                    drawing.figure,
+                    key=f"{exhibit.name}-{start + at}",
+                    tables=drawing.results,
+                    on_click=exhibit.name == "confusion",
+                )
+            if hit is not None:
+                clicked[drawing.model] = hit
+    return clicked
+
+
+def show_rows(answers: Answers, view: View, clicked: Mapping[str, tuple[int, int]]) -> None:
+    """The rows behind the clicked cells of confusion matrices."""
+    for each in answers.predictions:
+        if each.name not in clicked:
+            continue
+        true, pred = clicked[each.name]
+        whole = each.task is Task.MULTICLASS and not view.against_rest
+        label = None if whole or each.task is Task.BINARY else view.label
+        threshold = None if whole else view.threshold(each.name)
+        rows = confusion_rows(each, true, pred, threshold=threshold, label=label)
+        matrix = cached.diagnostic("confusion", each, threshold=threshold, label=label)
+        frame = answers.evalset.frame.iloc[rows]
+        shown = frame.head(_ROWS_SHOWN)
+        st.markdown(
+            f"**{plain(each.name)}**: {len(rows):,} rows are {plain(matrix.labels[true])} and were "
+            f"called {plain(matrix.labels[pred])}; {len(shown):,} of {len(rows):,} shown."
+        )
+        st.dataframe(shown, key=f"rows-{each.name}", hide_index=False, height=260)
+        st.download_button(
+            f"All {len(rows):,} rows (CSV)",
+            data=_csv_text(frame),
+            file_name="rows.csv",
+            mime="text/csv",
+            key=f"rows-csv-{each.name}",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+
+
+def show_every_number(table: MetricTable) -> None:
+    """All metrics, per class and averaged, folded away."""
+    with st.expander("Every number, per class and averaged", icon=":material/table:"):
+        show_table(table.frame(), key="numbers", name="scores")

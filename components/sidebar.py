@@ -1,0 +1,120 @@
+"""The sidebar: what is loaded, and the models with their colour, dash, eye and reference mark."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from components.markup import plain, swatch
+from components.state import AppState, ModelEntry
+from dashboard.wording import shorten
+
+__all__ = ["show_sidebar"]
+
+
+# Streamlit's wide layout spends 160 px on margins, which four charts side by side need at 1280 px.
+# No theme option reaches them.
+_ROOM = """<style>
+.stMainBlockContainer{padding:3.2rem 2rem 4rem}
+[data-testid="stSidebarUserContent"] .stButton button{text-align:left;justify-content:flex-start}
+</style>"""
+
+
+def show_sidebar(state: AppState) -> None:
+    """Draw the sidebar; every change goes straight to the state."""
+    st.html(_ROOM)
+    with st.sidebar:
+        _show_data(state)
+        if state.entries:
+            st.subheader("Models")
+            for entry in list(state.entries):
+                _show_model(state, entry)
+            hidden = len(state.entries) - len(state.shown)
+            if hidden:
+                st.caption(f"{len(state.shown)} of {len(state.entries)} models shown.")
+
+
+def _show_data(state: AppState) -> None:
+    if state.table is None:
+        st.caption("No data loaded. Choose a sample or upload a file on Home.")
+        return
+    st.subheader("Data")
+    st.markdown(f"**{plain(shorten(state.table.name, 40))}**")
+    if state.evalset is None:
+        st.caption(":material/error: Not ready: see Home.")
+        return
+    st.caption(plain(state.evalset.ledger.sentence()))
+
+
+def _toggle(state: AppState, entry: ModelEntry) -> None:
+    """Show or hide a model; the last one shown stays."""
+    if entry.shown and len(state.shown) == 1:
+        st.toast("At least one model stays shown.", icon=":material/visibility:")
+        return
+    entry.shown = not entry.shown
+
+
+def _choose(state: AppState, entry: ModelEntry) -> None:
+    state.reference = entry.key
+    entry.shown = True
+
+
+def _show_model(state: AppState, entry: ModelEntry) -> None:
+    is_reference = state.reference_entry is entry
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+        st.html(swatch(entry.style, 22), width=22)
+        with st.container(horizontal=True, gap=None):
+            st.button(
+                plain(shorten(entry.name, 44)),
+                key=f"eye-{entry.key}",
+                icon=":material/visibility:" if entry.shown else ":material/visibility_off:",
+                help=f"{'Hide' if entry.shown else 'Show'} {plain(entry.name)}",
+                type="tertiary",
+                wrap=True,
+                on_click=_toggle,
+                args=(state, entry),
+            )
+        with st.popover(
+            "",
+            icon=":material/star:" if is_reference else ":material/more_vert:",
+            help=f"{plain(entry.name)}: rename, reorder, set as reference, remove",
+            type="tertiary",
+        ):
+            _show_model_menu(state, entry, is_reference)
+
+
+def _show_model_menu(state: AppState, entry: ModelEntry, is_reference: bool) -> None:
+    name = st.text_input("Name", value=entry.name, key=f"name-{entry.key}", max_chars=120)
+    if name and name.strip() and name.strip() != entry.name:
+        state.rename(entry.key, name)
+        st.rerun()
+    st.button(
+        "This is the reference" if is_reference else "Set as reference",
+        key=f"reference-{entry.key}",
+        icon=":material/star:",
+        help="Differences in the score table are shown against the reference.",
+        disabled=is_reference,
+        on_click=_choose,
+        args=(state, entry),
+    )
+    order = st.container(horizontal=True)
+    at = state.entries.index(entry)
+    for step, word, icon, stop in (
+        (-1, "Move up", "arrow_upward", at == 0),
+        (1, "Move down", "arrow_downward", at == len(state.entries) - 1),
+    ):
+        order.button(
+            word,
+            key=f"move{step}-{entry.key}",
+            icon=f":material/{icon}:",
+            disabled=stop,
+            on_click=state.move,
+            args=(entry.key, step),
+        )
+    st.button(
+        "Remove",
+        key=f"remove-{entry.key}",
+        icon=":material/delete:",
+        on_click=state.remove,
+        args=(entry.key,),
+    )
+    st.caption(f"File: {plain(shorten(entry.file, 40))}")

@@ -1,0 +1,427 @@
+"""One typed `AppState` for a browser session, and its mirror in the address bar.
+
+The only user of `st.session_state`. A link carries the sample, the threshold, the shown
+models and the focus class, so it reproduces the view; the page is in the path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from typing import Any, get_args
+
+import streamlit as st
+
+from dashboard.contracts import Label, Model, Task
+from dashboard.data import (
+    EvalSet,
+    PredictionColumns,
+    Roles,
+    Table,
+    build_evalset,
+    infer_prediction_columns,
+    infer_roles,
+    read_table,
+)
+from dashboard.errors import DiagnosticsError, LimitExceeded, ModelError
+from dashboard.figures.theme import ModelStyle, baseline_style, style_of
+from dashboard.gallery import Cells
+from dashboard.models import identify, load_model
+from dashboard.samples import Sample, list_samples, read_sample
+from dashboard.settings import get_settings
+
+__all__ = ["AppState", "ModelEntry", "Problem", "app_state"]
+
+_KEY = "sidelight"
+_DEFAULT_SAMPLE = "loans"
+_TABLES = {"text", "parquet", "feather", "excel", "json", "npz", "npy", "compressed"}
+# What belongs to the data set at hand, and comes back when another turns out to be unusable.
+_OF_THE_DATA = (
+    "sample",
+    "table",
+    "roles",
+    "evalset",
+    "entries",
+    "task",
+    "pos_label",
+    "split_value",
+    "threshold",
+    "rule",
+    "label",
+)
+
+
+@dataclass
+class ModelEntry:
+    """One model or prediction file of this session; `slot` fixes its colour and dash for good.
+
+    A sample's models are loaded when they are first asked, so that the first page is there at
+    once: `load` brings the model, which all sessions share.
+    """
+
+    key: str
+    name: str
+    file: str
+    slot: int
+    model: Model | None = None
+    table: Table | None = None
+    columns: PredictionColumns | None = None
+    shown: bool = True
+    load: Callable[[], Model] | None = None
+
+    @property
+    def from_sample(self) -> bool:
+        return "/" in self.key
+
+    def need_model(self) -> Model:
+        """The model, loaded now if it was not.
+
+        Raises
+        ------
+        ModelError : it cannot be loaded, or this entry holds predictions only.
+        """
+        if self.model is None and self.load is not None:
+            self.model = self.load()
+        if self.model is None:
+            raise ModelError(f"{self.name} holds predictions only; this needs a model.")
+        return self.model
+
+    @property
+    def style(self) -> ModelStyle:
+        return style_of(self.slot)
+
+    @property
+    def digest(self) -> str:
+        """Changes with the file and with a corrected column mapping, not with the name."""
+        return f"{self.key}:{self.columns!r}" if self.columns else self.key
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that could not be used, and the one sentence why."""
+
+    source: str
+    message: str
+
+
+@dataclass
+class AppState:
+    """What this person has loaded and chosen. Methods change it; none of them draws."""
+
+    sample: str | None = None
+    table: Table | None = None
+    roles: Roles | None = None
+    evalset: EvalSet | None = None
+    entries: list[ModelEntry] = field(default_factory=list)
+    reference: str | None = None
+    problems: list[Problem] = field(default_factory=list)
+    seen_uploads: set[str] = field(default_factory=set)
+    task: Task | None = None
+    pos_label: Label | None = None
+    split_value: str | None = None
+    threshold: float = 0.5
+    rule: str = "score"
+    label: int | None = None
+    normalise: Cells = "true"
+    started: bool = False
+    before: dict[str, Any] | None = None
+    undo: list[tuple[Roles, Task | None, Label | None, str | None]] = field(default_factory=list)
+
+    # -- models ---------------------------------------------------------------------------
+
+    @property
+    def shown(self) -> list[ModelEntry]:
+        return [entry for entry in self.entries if entry.shown]
+
+    @property
+    def reference_entry(self) -> ModelEntry | None:
+        """The model that differences are taken against: the chosen one while it is shown."""
+        chosen = next((one for one in self.shown if one.key == self.reference), None)
+        return chosen or next(iter(self.shown), None)
+
+    def styles(self) -> dict[str, ModelStyle]:
+        """Display name → colour, dash and marker; the baseline is always grey and dashed."""
+        return {entry.name: entry.style for entry in self.entries}
+
+    def style_for(self, name: str) -> ModelStyle:
+        return self.styles().get(name, baseline_style())
+
+    def free_name(self, name: str, *, besides: str = "") -> str:
+        """`name`, or `name (2)` … when another model has it already."""
+        taken = {entry.name for entry in self.entries if entry.key != besides}
+        base, count = name.strip()[:120] or "Model", 1
+        unique = base
+        while unique in taken or unique.startswith("Baseline"):
+            count += 1
+            unique = f"{base} ({count})"
+        return unique
+
+    def _free_slot(self) -> int:
+        taken = {entry.slot for entry in self.entries}
+        return next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+    def move(self, key: str, step: int) -> None:
+        """Move a model up (−1) or down (+1) in every list and chart."""
+        at = next(i for i, entry in enumerate(self.entries) if entry.key == key)
+        to = min(max(at + step, 0), len(self.entries) - 1)
+        self.entries.insert(to, self.entries.pop(at))
+
+    def rename(self, key: str, name: str) -> None:
+        for entry in self.entries:
+            if entry.key == key and name.strip():
+                entry.name = self.free_name(name, besides=key)
+
+    def remove(self, key: str) -> None:
+        self.entries = [entry for entry in self.entries if entry.key != key]
+
+    # -- loading --------------------------------------------------------------------------
+
+    def open_sample(
+        self, key: str, load: Callable[[Sample, str], Model], read: Callable[[Sample, str], Table]
+    ) -> None:
+        """Replace everything by a sample: its data, its roles and its models.
+
+        `load` and `read` are the cached readers, passed in so that sessions share one copy.
+        """
+        sample = read_sample(key)
+        table = read(sample, sample.data)
+        self.forget_data()
+        self.entries, self.sample, self.table = [], key, table
+        self.roles = sample.roles_for(table)
+        self.task, self.pos_label = sample.task, sample.pos_label
+        self.split_value, self.threshold = sample.split_value, sample.threshold
+        self.rebuild()
+        for item in sample.models:
+            entry = ModelEntry(
+                key=f"{key}/{item.file}",
+                name=item.name,
+                file=item.file,
+                slot=self._free_slot(),
+            )
+            try:
+                if item.kind == "predictions":
+                    entry.table = read(sample, item.file)
+                    entry.columns = item.columns or infer_prediction_columns(
+                        entry.table, self.need_evalset()
+                    )
+                else:
+                    entry.load = partial(load, sample, item.file)
+            except DiagnosticsError as error:
+                self.report(item.file, error)
+                continue
+            self.entries.append(entry)
+
+    def forget_data(self) -> None:
+        self.sample = self.table = self.roles = self.evalset = None
+        self.task = self.pos_label = self.split_value = None
+        self.threshold, self.rule, self.label = 0.5, "score", None
+        self.undo.clear()
+
+    def open_data(self, name: str, content: bytes) -> None:
+        """Replace the data by an uploaded file; a sample's models go with the sample.
+
+        Raises
+        ------
+        DataError : the file cannot be read, and what was loaded before is untouched; or it can
+            be read and has nothing to evaluate with the roles as guessed. Then it stays, so that
+            the roles can be corrected, and `go_back` brings back what was loaded before.
+        """
+        table = read_table(content, name)
+        roles = infer_roles(table)
+        before = {one.name: getattr(self, one.name) for one in fields(self)}
+        entries = [entry for entry in self.entries if not entry.from_sample]
+        self.forget_data()
+        self.table, self.roles, self.entries = table, roles, entries
+        self.before = {name: before[name] for name in _OF_THE_DATA} if before["table"] else None
+        self.rebuild()
+        self.before = None
+
+    def go_back(self) -> None:
+        """Undo the last `open_data` that had nothing to evaluate."""
+        for name, value in (self.before or {}).items():
+            setattr(self, name, value)
+        self.before = None
+        self.problems.clear()
+
+    def add_file(self, name: str, content: bytes) -> None:
+        """Add a model or a prediction file.
+
+        Raises
+        ------
+        DiagnosticsError : it cannot be used; the other models stay as they are.
+        """
+        limit = get_settings().max_models
+        if len(self.entries) >= limit:
+            raise LimitExceeded(
+                f"{limit} models are loaded already, the most that are compared at once. "
+                "Remove one in the sidebar, then add this file again."
+            )
+        key = hashlib.sha256(content).hexdigest()
+        twin = next((entry for entry in self.entries if entry.key == key), None)
+        if twin is not None:
+            raise ModelError(f"This is the same file as {twin.name!r}, which is loaded already.")
+        stem = name.rsplit(".", 1)[0] if "." in name else name
+        entry = ModelEntry(key=key, name=self.free_name(stem), file=name, slot=self._free_slot())
+        if identify(content, name) in _TABLES:
+            entry.table = read_table(content, name)
+            if self.evalset is not None:
+                entry.columns = infer_prediction_columns(entry.table, self.evalset)
+        else:
+            entry.model = load_model(content, name)
+        self.entries.append(entry)
+
+    def rebuild(self) -> None:
+        """Build the evaluation set anew from the table, the roles and the choices.
+
+        Raises
+        ------
+        DataError : with these roles there is nothing to evaluate; `evalset` is None then.
+        """
+        self.evalset = None
+        if self.table is None or self.roles is None:
+            return
+        self.evalset = build_evalset(
+            self.table,
+            self.roles,
+            task=self.task,
+            pos_label=self.pos_label,
+            split_value=self.split_value,
+        )
+        if self.label is not None and self.label >= len(self.evalset.target.labels):
+            self.label = None
+        for entry in self.entries:
+            if entry.table is not None and entry.columns is None:
+                entry.columns = infer_prediction_columns(entry.table, self.evalset)
+
+    def need_evalset(self) -> EvalSet:
+        if self.evalset is None:
+            raise ModelError("No data set is loaded. Load data first.")
+        return self.evalset
+
+    # -- correcting what was understood ---------------------------------------------------
+
+    def remember(self) -> None:
+        """Keep the present choices so that they can be undone."""
+        if self.roles is not None:
+            self.undo.append((self.roles, self.task, self.pos_label, self.split_value))
+
+    def step_back(self) -> None:
+        if self.undo:
+            self.roles, self.task, self.pos_label, self.split_value = self.undo.pop()
+
+    def change_roles(self, changes: Sequence[tuple[str, str]]) -> None:
+        """Give columns other roles; a new target drops the task and positive class of the old."""
+        if self.roles is None:
+            return
+        self.remember()
+        before = self.roles.target
+        for column, role in changes:
+            self.roles = self.roles.replace_role(column, role)
+        if self.roles.target != before:
+            self.task = self.pos_label = None
+        if self.roles.split is None:
+            self.split_value = None
+        for entry in self.entries:
+            if entry.table is not None:
+                entry.columns = None
+
+    def report(self, source: str, error: DiagnosticsError) -> None:
+        """Keep a problem until it is dismissed; the newest of one file counts."""
+        self.problems = [one for one in self.problems if one.source != source]
+        self.problems.append(Problem(source, str(error)))
+
+    def replace_columns(self, key: str, **changes: object) -> None:
+        """Correct how a prediction file's columns are understood."""
+        for entry in self.entries:
+            if entry.key == key and entry.columns is not None:
+                entry.columns = replace(entry.columns, **changes)  # type: ignore[arg-type]
+
+
+def app_state() -> AppState:
+    """This session's state, created on first use."""
+    if _KEY not in st.session_state:
+        st.session_state[_KEY] = AppState()
+    state: AppState = st.session_state[_KEY]
+    return state
+
+
+def forget_widgets(*prefixes: str) -> None:
+    """Drop the values of controls whose options have changed, so that defaults apply again."""
+    for key in list(st.session_state):
+        if str(key).startswith(prefixes):
+            del st.session_state[key]
+
+
+def start(
+    state: AppState, load: Callable[[Sample, str], Model], read: Callable[[Sample, str], Table]
+) -> None:
+    """On a session's first run open what the link names, else the default sample."""
+    if state.started:
+        return
+    state.started = True
+    known = [sample.key for sample in list_samples()]
+    wanted = st.query_params.get("sample", _DEFAULT_SAMPLE)
+    if wanted not in known:
+        state.problems.append(
+            Problem(
+                f"sample {wanted}",
+                f"The link names the sample {wanted!r}, which does not exist. "
+                f"There are: {', '.join(known)}.",
+            )
+        )
+        wanted = _DEFAULT_SAMPLE
+    try:
+        state.open_sample(wanted, load, read)
+    except DiagnosticsError as error:
+        state.report(wanted, error)
+    _read_link(state)
+
+
+def _read_link(state: AppState) -> None:
+    """Threshold, rule, focus class and shown models from the address; nonsense is ignored."""
+    link = st.query_params
+    try:
+        state.threshold = min(max(float(link.get("threshold", state.threshold)), 0.0), 1.0)
+    except ValueError:
+        state.problems.append(Problem("link", "The link's threshold is not a number: ignored."))
+    state.rule = link["rule"] if link.get("rule") in {"score", "flagged", "recall"} else "score"
+    cells = link.get("cells")
+    state.normalise = next((one for one in get_args(Cells) if one == cells), "true")
+    if state.evalset is not None and "class" in link:
+        names = [str(label) for label in state.evalset.target.labels]
+        state.label = names.index(link["class"]) if link["class"] in names else state.label
+    if "models" in link:
+        wanted = set(link.get_all("models"))
+        if wanted & {entry.name for entry in state.entries}:
+            for entry in state.entries:
+                entry.shown = entry.name in wanted
+    reference = link.get("reference")
+    state.reference = next((one.key for one in state.entries if one.name == reference), None)
+
+
+def write_link(state: AppState) -> None:
+    """Mirror the state in the address bar; what equals the default is left out."""
+    wanted: dict[str, str | list[str]] = {}
+    if state.sample is not None:
+        wanted["sample"] = state.sample
+        default = read_sample(state.sample).threshold
+    else:
+        default = 0.5
+    if state.threshold != default:
+        wanted["threshold"] = f"{state.threshold:g}"
+    if state.rule != "score":
+        wanted["rule"] = state.rule
+    if state.normalise != "true":
+        wanted["cells"] = state.normalise
+    if len(state.shown) != len(state.entries):
+        wanted["models"] = [entry.name for entry in state.shown]
+    reference = next((one for one in state.entries if one.key == state.reference), None)
+    if reference is not None:
+        wanted["reference"] = reference.name
+    if state.evalset is not None and state.label is not None:
+        wanted["class"] = str(state.evalset.target.labels[state.label])
+    present = {name: st.query_params.get_all(name) for name in st.query_params}
+    if present != {k: v if isinstance(v, list) else [v] for k, v in wanted.items()}:
+        st.query_params.from_dict(wanted)

@@ -1,0 +1,25 @@
+"""Home: what is loaded, was it understood right, and which models answer."""
+
+import streamlit as st
+
+from components import loading, state
+
+session = state.app_state()
+st.title("What are we looking at?")
+loading.show_samples(session)
+loading.show_uploads(session)
+loading.show_problems(session)
+if session.table is not None:
+    st.header("What was understood", anchor=False)
+loading.show_understood(session)
+loading.show_ledger(session)
+if session.roles is not None:
+    with st.expander("Columns and their roles", icon=":material/view_column:"):
+        loading.show_columns(session)
+if session.table is not None:
+    st.header("Models", anchor=False)
+    loading.show_models(session)
+if session.evalset is not None and session.entries:
+    st.page_link(
+        "../pages/performance.py", label="Compare their performance", icon=":material/target:"
+    )

@@ -1,0 +1,23 @@
+"""Performance: where each model goes wrong, side by side."""
+
+import streamlit as st
+
+from components import cached, inputs, panels, state
+from dashboard.gallery import exhibits
+
+session = state.app_state()
+st.title("Where does each model go wrong?")
+panels.needs(session)
+answers = cached.answers(session)
+answer = st.container()
+panels.show_failures(answers.failures)
+view = inputs.view(session, answers)
+table = cached.score_table(answers, view)
+panels.show_headline(answers, table, view, answer)
+panels.show_scores(session, answers, table)
+for exhibit, place in panels.places(exhibits(answers.evalset.target.task, answers.predictions)):
+    with place, panels.guard(exhibit.title):
+        view = inputs.exhibit_options(session, exhibit, view, answers)
+        clicked = panels.show_exhibit(exhibit, answers, view)
+        panels.show_rows(answers, view, clicked)
+panels.show_every_number(table)

@@ -1,0 +1,206 @@
+"""Every page × task × {nothing, predictions only, models}, through the entry file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.multioutput import MultiOutputClassifier
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).resolve().parent.parent
+APP = str(ROOT / "dashboard" / "app.py")
+PERFORMANCE = str(ROOT / "pages" / "performance.py")
+TASKS = ("binary", "multiclass", "multilabel", "regression", "multi-output regression")
+
+
+def _case(task: str) -> tuple[pd.DataFrame, list[str], object]:
+    """A small data set of the task, its target columns and a fitted model."""
+    names = ["a", "b", "c", "d"]
+    if task == "multilabel":
+        X, Y = make_multilabel_classification(120, n_features=4, n_classes=3, random_state=0)
+        frame = pd.DataFrame(X, columns=names).assign(red=Y[:, 0], blue=Y[:, 1], green=Y[:, 2])
+        return (
+            frame,
+            ["red", "blue", "green"],
+            MultiOutputClassifier(LogisticRegression()).fit(frame[names], Y),
+        )
+    if "regression" in task:
+        n = 2 if task.startswith("multi") else 1
+        X, y = make_regression(120, n_features=4, n_targets=n, noise=5, random_state=0)
+        frame = pd.DataFrame(X, columns=names)
+        y = y.reshape(120, n)
+        targets = [f"out{i}" for i in range(n)]
+        model = LinearRegression().fit(frame[names], y if n > 1 else y[:, 0])
+        return frame.assign(**{t: y[:, i] for i, t in enumerate(targets)}), targets, model
+    n = 2 if task == "binary" else 3
+    X, y = make_classification(
+        120, n_features=4, n_informative=3, n_redundant=0, n_classes=n, random_state=0
+    )
+    frame = pd.DataFrame(X, columns=names).assign(kind=np.array(["x", "y", "z"])[y])
+    return frame, ["kind"], LogisticRegression().fit(frame[names], frame["kind"])
+
+
+def _predictions(frame: pd.DataFrame, targets: list[str], model: object) -> bytes:
+    predicted = pd.DataFrame(model.predict(frame[["a", "b", "c", "d"]]))
+    names = ["prediction"] if len(targets) == 1 else targets
+    predicted.columns = names
+    return predicted.to_csv(index=False).encode()
+
+
+def _texts(at: AppTest) -> str:
+    parts = [*at.markdown, *at.caption, *at.error, *at.info, *at.warning, *at.title, *at.header]
+    return "\n".join(str(element.value) for element in parts)
+
+
+def _sound(at: AppTest) -> AppTest:
+    assert not at.exception, [one.value for one in at.exception]
+    assert "Traceback" not in _texts(at)
+    return at
+
+
+def _open(task: str, what: str) -> AppTest:
+    """The app with the task's data uploaded, and predictions or a model beside it."""
+    frame, targets, model = _case(task)
+    at = _sound(AppTest.from_file(APP, default_timeout=60).run())
+    at.file_uploader(key="upload-data").upload(
+        f"{task}.csv", frame.to_csv(index=False).encode(), "text/csv"
+    )
+    _sound(at.run())
+    if len(targets) > 1:
+        at.multiselect[0].set_value(targets)
+        _sound(at.run())
+    files = []
+    if what == "predictions only":
+        files = [("said.csv", _predictions(frame, targets, model), "text/csv")]
+    if what == "models":
+        buffer = io.BytesIO()
+        buffer.write(skops.io.dumps(model))
+        files = [("fitted.skops", buffer.getvalue(), "application/octet-stream")]
+    for name, content, mime in files:
+        at.file_uploader(key="upload-models").upload(name, content, mime)
+    return _sound(at.run())
+
+
+@pytest.mark.parametrize("what", ["nothing", "predictions only", "models"])
+@pytest.mark.parametrize("task", TASKS)
+def test_every_page_for_every_task(task: str, what: str) -> None:
+    at = _open(task, what)
+    assert not at.error, [one.value for one in at.error]
+    assert "All 120 rows" in _texts(at)
+    _sound(at.switch_page(PERFORMANCE).run())
+    assert at.title[0].value == "Where does each model go wrong?"
+    if what == "nothing":
+        assert "Add model files" in at.info[0].value
+    else:
+        assert not at.error, [one.value for one in at.error]
+        heads = {one.value for one in at.header}
+        expected = "Predicted against actual" if "regression" in task else "Confusion matrices"
+        assert expected in heads
+
+
+def test_opens_with_a_sample_and_its_models() -> None:
+    at = _sound(AppTest.from_file(APP, default_timeout=120).run())
+    assert not at.error
+    assert at.query_params["sample"] == "loans"
+    assert any("Histogram" in one.label for one in at.button)
+
+
+def test_a_link_reproduces_the_view() -> None:
+    at = AppTest.from_file(APP, default_timeout=120)
+    at.query_params["sample"] = "cancer"
+    at.query_params["threshold"] = "0.3"
+    at.query_params["rule"] = "recall"
+    _sound(at.run())
+    _sound(at.switch_page(PERFORMANCE).run())
+    assert at.slider(key="threshold").value == 0.3
+    assert at.query_params["sample"] == "cancer"
+    assert at.query_params["threshold"] == "0.3"
+    assert at.query_params["rule"] == "recall"
+
+
+def test_a_link_to_nowhere_says_so_and_opens_the_default() -> None:
+    at = AppTest.from_file(APP, default_timeout=120)
+    at.query_params["sample"] = "moon"
+    _sound(at.run())
+    assert "moon" in at.error[0].value and "loans" in at.error[0].value
+    assert at.query_params["sample"] == "loans"
+
+
+def test_the_last_model_stays_shown_and_hidden_ones_are_in_the_link() -> None:
+    at = AppTest.from_file(APP, default_timeout=120)
+    at.query_params["sample"] = "cancer"
+    _sound(at.run())
+    eyes = [one for one in at.button if str(one.key).startswith("eye-")]
+    assert len(eyes) == 3
+    for key in [one.key for one in eyes]:
+        at.button(key=key).click()
+        _sound(at.run())
+    assert at.query_params["models"] == "Support vector machine"
+
+
+def test_selections_survive_a_page_change() -> None:
+    at = AppTest.from_file(APP, default_timeout=120)
+    at.query_params["sample"] = "cancer"
+    _sound(at.run())
+    _sound(at.switch_page(PERFORMANCE).run())
+    at.slider(key="threshold").set_value(0.2)
+    _sound(at.run())
+    _sound(at.switch_page(str(ROOT / "pages" / "home.py")).run())
+    _sound(at.switch_page(PERFORMANCE).run())
+    assert at.slider(key="threshold").value == 0.2
+
+
+BAD = {
+    "empty.csv": (b"", "empty"),
+    "header.csv": (b"a,b,y\n", "no rows"),
+    "one.csv": (b"a\n1\n2\n", "one column"),
+    "twice.csv": (b"a,a,y\n1,2,x\n3,4,z\n", "twice"),
+    "lost.csv": (b"a,y\n1,\n2,\n", "label"),
+    "same.csv": (b"a,y\n1,no\n2,no\n", "one class"),
+    "picture.csv": (b"\x89PNG\r\n\x1a\n" + b"\0" * 64, "PNG"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_data_is_one_message_and_nothing_is_lost(name: str) -> None:
+    content, word = BAD[name]
+    at = AppTest.from_file(APP, default_timeout=120)
+    at.query_params["sample"] = "cancer"
+    _sound(at.run())
+    at.file_uploader(key="upload-data").upload(name, content, "text/csv")
+    _sound(at.run())
+    assert len(at.error) == 1
+    assert name.split(".")[0] in at.error[0].value
+    assert word.lower() in at.error[0].value.lower()
+    if at.button and any(one.key == "go-back" for one in at.button):
+        at.button(key="go-back").click()
+        _sound(at.run())
+        assert not at.error
+    _sound(at.switch_page(PERFORMANCE).run())
+    assert {one.value for one in at.header} >= {"Confusion matrices"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "word"),
+    [
+        ("old.pkl", b"\x80\x04K\x01.", "skops"),
+        ("photo.keras", b"\x89PNG\r\n\x1a\n" + b"\0" * 64, "PNG"),
+        ("cut.skops", b"PK\x03\x04" + b"\0" * 40, "cut"),
+        ("short.csv", b"prediction\nbenign\n", "569"),
+    ],
+)
+def test_bad_models_leave_the_others_alone(name: str, content: bytes, word: str) -> None:
+    at = AppTest.from_file(APP, default_timeout=120)
+    at.query_params["sample"] = "cancer"
+    _sound(at.run())
+    at.file_uploader(key="upload-models").upload(name, content, "application/octet-stream")
+    _sound(at.run())
+    _sound(at.switch_page(PERFORMANCE).run())
+    assert {one.value for one in at.header} >= {"Confusion matrices", "ROC and precision–recall"}
