@@ -1,0 +1,106 @@
+"""What a person waits for: the first page, a page switch, a slider move, in a real browser."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.browser import (
+    ARGUMENTS,
+    SETTLE,
+    dashboard_command,
+    free_port,
+    get_browser,
+    serving,
+    wait_until_idle,
+)
+
+Row = dict[str, object]
+
+
+def _seconds(action: Callable[[], object], page: Any) -> float:
+    """From the action to the moment the page has come to rest."""
+    started = time.perf_counter()
+    action()
+    wait_until_idle(page)
+    return time.perf_counter() - started - SETTLE
+
+
+def _row(name: str, times: list[float]) -> Row:
+    return {
+        "what": name,
+        "median": f"{statistics.median(times):.2f} s",
+        "slowest": f"{max(times):.2f} s",
+        "runs": len(times),
+    }
+
+
+def _wait_for_charts(page: Any) -> None:
+    page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=60_000)
+
+
+def measure_start(browser: Any, folder: Path, runs: int) -> list[Row]:
+    """A new server process each time: until it answers, and until the first page stands."""
+    answers, pages, charts = [], [], []
+    for run in range(runs):
+        port = free_port()
+        started = time.perf_counter()
+        with serving(dashboard_command(port), port, folder / f"start-{run}.log") as server:
+            answers.append(time.perf_counter() - started)
+            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page.goto(server.url)
+            wait_until_idle(page)
+            pages.append(time.perf_counter() - started - SETTLE)
+            page.get_by_test_id("stSidebarNavLink").filter(has_text="Performance").click()
+            _wait_for_charts(page)
+            wait_until_idle(page)
+            charts.append(time.perf_counter() - started - SETTLE)
+            page.close()
+    return [
+        _row("command → server answers", answers),
+        _row("command → Home drawn, sample loaded", pages),
+        _row("command → first comparison of four models drawn", charts),
+    ]
+
+
+def measure_session(browser: Any, folder: Path, runs: int) -> list[Row]:
+    """One warm server: page switches and slider moves of one person."""
+    port = free_port()
+    switches, moves = [], []
+    with serving(dashboard_command(port), port, folder / "session.log") as server:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(server.url)
+        wait_until_idle(page)
+        links = page.get_by_test_id("stSidebarNavLink")
+        links.filter(has_text="Performance").click()
+        _wait_for_charts(page)
+        wait_until_idle(page)
+        for _ in range(runs):
+            links.filter(has_text="Home").click()
+            wait_until_idle(page)
+            switches.append(_seconds(links.filter(has_text="Performance").click, page))
+        slider = page.locator('input[type="range"]').first
+        for _ in range(runs):
+            slider.focus()
+            moves.append(_seconds(lambda: slider.press("ArrowRight"), page))
+        page.close()
+    return [
+        _row("Home → Performance (seen before)", switches),
+        _row("threshold moved by .01: every table and chart follows", moves),
+    ]
+
+
+def run(quick: bool = False) -> list[Row]:
+    """Rows `what, median, slowest, runs` for the default sample (12,000 rows, four models)."""
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=get_browser(), args=ARGUMENTS)
+        rows = measure_start(browser, Path(name), 1 if quick else 3)
+        rows += measure_session(browser, Path(name), 2 if quick else 10)
+        browser.close()
+    return rows
