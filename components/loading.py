@@ -306,7 +306,9 @@ def show_columns(state: AppState) -> None:
     if changes:
         state.change_roles(changes)
         _apply(state)
-    if st.button("Undo the last change", disabled=not state.undo, icon=":material/undo:"):
+    if st.button(
+        "Undo the last change", key="undo", disabled=not state.undo, icon=":material/undo:"
+    ):
         state.step_back()
         _apply(state)
 
@@ -380,20 +382,20 @@ def _corrected_columns(
     entry: ModelEntry, columns: PredictionColumns, table: Table
 ) -> dict[str, Any]:
     """Which column holds the predicted label, and which the id."""
-    options: list[str | None] = [None, *table.columns]
+    options = ["", *table.columns]  # None would mean "nothing selected" to Streamlit
     changed: dict[str, Any] = {}
     choices = (("label", "Predicted label"), ("id", "Id"))
     for field, (attribute, word) in zip(st.columns(2), choices, strict=True):
-        now = getattr(columns, attribute)
+        now = getattr(columns, attribute) or ""
         got = field.selectbox(
             word,
             options,
             index=options.index(now) if now in options else 0,
-            format_func=lambda name: "none" if name is None else str(name),
+            format_func=lambda name: name or "none",
             key=f"correct-{attribute}-{entry.key}",
         )
         if got != now:
-            changed[attribute] = got
+            changed[attribute] = got or None
     return changed
 
 

@@ -15,7 +15,7 @@ import streamlit as st
 
 from components import cached
 from components.markup import plain, swatch
-from components.state import AppState
+from components.state import AppState, app_state
 from dashboard.contracts import Result, Task
 from dashboard.diagnostics.baseline import Verdict, beats_baseline
 from dashboard.diagnostics.confusion import confusion_rows
@@ -123,14 +123,14 @@ def show_figure(
         figure,
         theme=None,
         key=f"figure-{key}",
-        config=figure_config(name),
+        config=figure_config(name, app_state().picture),
         alt=str(meta.get("alt", "")) or None,
         **options,
     )
     if caption and meta.get("caption"):
         st.caption(plain(str(meta["caption"])))
     with st.popover("Data and download", icon=":material/download:", type="tertiary"):
-        st.caption("PNG and SVG: the camera buttons above the chart.")
+        st.caption("PNG or SVG: the camera above the chart; choose which in the sidebar.")
         st.download_button(
             "Interactive page (HTML)",
             data=lambda: figure_html(figure, theme()).encode(),
@@ -186,6 +186,8 @@ def _of(table: MetricTable, model: str) -> MetricTable:
 
 
 def _mark(table: MetricTable, model: str, baseline: str, metric: str) -> str:
+    if METRICS[metric].orientation is Orientation.ZERO:
+        return ""  # a constant mean has no bias by construction; nobody can beat that
     verdict = beats_baseline(_of(table, model), _of(table, baseline), metric)
     if verdict is Verdict.NOT_BETTER:
         return '<span title="Not better than the baseline">▼ baseline</span>'
@@ -194,13 +196,18 @@ def _mark(table: MetricTable, model: str, baseline: str, metric: str) -> str:
     return ""
 
 
+def _tidy(*values: float) -> tuple[float, ...]:
+    """Rounding noise beside its own interval is zero: −1.35×10⁻¹⁴ [−11.0, 11.5]."""
+    size = max((abs(value) for value in values if not math.isnan(value)), default=0.0)
+    return tuple(0.0 if abs(value) < 1e-9 * size else value for value in values)
+
+
 def _cell(table: MetricTable, model: str, metric: str, baseline: str, reference: str | None) -> str:
     row = table.row(model, metric)
     if math.isnan(row.value):
         return f'<td title="{html.escape(row.reason)}">–</td>'
-    small = []
-    if not math.isnan(row.low):
-        small.append(f"[{number(row.low)}, {number(row.high)}]")
+    value, low, high = _tidy(row.value, row.low, row.high)
+    small = [] if math.isnan(low) else [f"[{number(low)}, {number(high)}]"]
     if reference is not None and model not in (reference, baseline):
         other = table.value(reference, metric)
         difference = row.value - other
@@ -210,7 +217,7 @@ def _cell(table: MetricTable, model: str, metric: str, baseline: str, reference:
     mark = _mark(table, model, baseline, metric) if model != baseline else ""
     best = ' class="best"' if model in _best(table, metric, baseline) else ""
     text = "".join(f"<small>{part}</small>" for part in (*small, mark) if part)
-    return f"<td><span{best}>{number(row.value)}</span>{text}</td>"
+    return f"<td><span{best}>{number(value)}</span>{text}</td>"
 
 
 def _best(table: MetricTable, metric: str, baseline: str) -> set[str]:

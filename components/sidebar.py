@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from components.markup import plain, swatch
-from components.state import AppState, ModelEntry
+from components.state import AppState, ModelEntry, forget_widgets, widget_value
 from dashboard.wording import shorten
 
 __all__ = ["show_sidebar"]
@@ -14,7 +14,7 @@ __all__ = ["show_sidebar"]
 # Streamlit's wide layout spends 160 px on margins, which four charts side by side need at 1280 px.
 # No theme option reaches them.
 _ROOM = """<style>
-.stMainBlockContainer{padding:3.2rem 2rem 4rem}
+.stMainBlockContainer{padding-left:2rem;padding-right:2rem}
 [data-testid="stSidebarUserContent"] .stButton button{text-align:left;justify-content:flex-start}
 </style>"""
 
@@ -28,9 +28,24 @@ def show_sidebar(state: AppState) -> None:
             st.subheader("Models")
             for entry in list(state.entries):
                 _show_model(state, entry)
+            _show_picture_choice(state)
             hidden = len(state.entries) - len(state.shown)
             if hidden:
                 st.caption(f"{len(state.shown)} of {len(state.entries)} models shown.")
+
+
+def _show_picture_choice(state: AppState) -> None:
+    """What the camera button of each chart saves; Plotly has one button for both."""
+    chosen = st.segmented_control(
+        "The camera on each chart saves",
+        ["png", "svg"],
+        default=state.picture,
+        required=True,
+        format_func=str.upper,
+        key="picture",
+        help="PNG for slides and chat, SVG for print: it stays sharp at any size.",
+    )
+    state.picture = "svg" if chosen == "svg" else "png"
 
 
 def _show_data(state: AppState) -> None:
@@ -51,6 +66,11 @@ def _toggle(state: AppState, entry: ModelEntry) -> None:
         st.toast("At least one model stays shown.", icon=":material/visibility:")
         return
     entry.shown = not entry.shown
+
+
+def _rename(state: AppState, key: str, widget: str) -> None:
+    state.rename(key, str(widget_value(widget) or ""))
+    forget_widgets(widget)  # a name that was taken is shown as it became
 
 
 def _choose(state: AppState, entry: ModelEntry) -> None:
@@ -83,10 +103,15 @@ def _show_model(state: AppState, entry: ModelEntry) -> None:
 
 
 def _show_model_menu(state: AppState, entry: ModelEntry, is_reference: bool) -> None:
-    name = st.text_input("Name", value=entry.name, key=f"name-{entry.key}", max_chars=120)
-    if name and name.strip() and name.strip() != entry.name:
-        state.rename(entry.key, name)
-        st.rerun()
+    widget = f"name-{entry.key}"
+    st.text_input(
+        "Name",
+        value=entry.name,
+        key=widget,
+        max_chars=120,
+        on_change=_rename,
+        args=(state, entry.key, widget),
+    )
     st.button(
         "This is the reference" if is_reference else "Set as reference",
         key=f"reference-{entry.key}",

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import streamlit as st
 
@@ -125,6 +125,7 @@ class AppState:
     rule: str = "score"
     label: int | None = None
     normalise: Cells = "true"
+    picture: Literal["png", "svg"] = "png"
     started: bool = False
     before: dict[str, Any] | None = None
     undo: list[tuple[Roles, Task | None, Label | None, str | None]] = field(default_factory=list)
@@ -345,6 +346,11 @@ def app_state() -> AppState:
         st.session_state[_KEY] = AppState()
     state: AppState = st.session_state[_KEY]
     return state
+
+
+def widget_value(key: str) -> object:
+    """What a control holds now, for callbacks, which run before the page."""
+    return st.session_state.get(key)
 
 
 def forget_widgets(*prefixes: str) -> None:

@@ -74,3 +74,13 @@ def predictions(**changes: Any) -> Predictions:
         "n_given": 4,
     }
     return Predictions(**(fields | changes))
+
+
+def many(n: int, positives: int, apart: float = 1.0, seed: int = 0, **changes: Any) -> Predictions:
+    """n rows of which the first are positive, normal scores `apart` deviations higher."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n) < positives
+    target = Target(Task.BINARY, "y", ("no", "yes"), truth.astype(np.int64), pos_label=1)
+    scores = 1 / (1 + np.exp(-(rng.normal(size=n) + apart * truth)))
+    fields = {"target": target, "y_score": scores, "rows": np.arange(n), "n_given": n}
+    return predictions(**(fields | changes))

@@ -12,7 +12,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from dashboard.contracts import Predictions, Result, ScoreKind, Target, Task
+from dashboard.contracts import Result, ScoreKind, Target, Task
 from dashboard.diagnostics.curves import (
     compute_calibration,
     compute_cost,
@@ -24,19 +24,9 @@ from dashboard.diagnostics.curves import (
 from dashboard.diagnostics.simplification import MAX_MARKS, TOLERANCE
 from dashboard.diagnostics.thresholds import compute_thresholds
 from dashboard.errors import NotApplicable, ParameterError
-from tests.score_cases import predictions
+from tests.score_cases import many, predictions
 
 COMPUTE = (compute_roc, compute_precision_recall, compute_gain, compute_cost)
-
-
-def many(n: int, positives: int, apart: float = 1.0, seed: int = 0, **changes: Any) -> Predictions:
-    """n rows of which the first are positive, normal scores `apart` deviations higher."""
-    rng = np.random.default_rng(seed)
-    truth = np.arange(n) < positives
-    target = Target(Task.BINARY, "y", ("no", "yes"), truth.astype(np.int64), pos_label=1)
-    scores = 1 / (1 + np.exp(-(rng.normal(size=n) + apart * truth)))
-    fields = {"target": target, "y_score": scores, "rows": np.arange(n), "n_given": n}
-    return predictions(**(fields | changes))
 
 
 def displacement(
@@ -224,36 +214,7 @@ def test_cost_is_drawn_over_finite_thresholds() -> None:
     np.testing.assert_array_equal(y, curve.cost[index])
 
 
-# --------------------------------------------------------------- distributions, calibration
-
-
-def test_score_distribution_counts_every_row_once() -> None:
-    given = many(1_000, 200)
-    shown = compute_score_distribution(given, threshold=0.4, n_bins=20)
-    assert shown.labels == ("no", "yes")
-    np.testing.assert_array_equal(shown.counts.sum(axis=1), [800, 200])
-    np.testing.assert_allclose(shown.density.sum(axis=1), 1)
-    np.testing.assert_array_equal(shown.edges, np.linspace(0, 1, 21))
-    assert len(shown.frame()) == 40
-    assert shown.frame()["count"].sum() == 1_000
-    with pytest.raises(ParameterError, match="n_bins"):
-        compute_score_distribution(given, n_bins=0)
-
-
-def test_score_distribution_of_unbounded_and_weighted_scores() -> None:
-    scores = np.array([-3.0, 5.0, np.inf, -np.inf])
-    weights = np.array([1.0, 2.0, 4.0, 8.0])
-    shown = compute_score_distribution(
-        predictions(y_score=scores, score_kind=ScoreKind.DECISION, sample_weight=weights), n_bins=4
-    )
-    np.testing.assert_array_equal(shown.edges, [-3, -1, 1, 3, 5])
-    np.testing.assert_array_equal(shown.counts, [[1, 0, 0, 0], [0, 0, 0, 2]])
-    np.testing.assert_array_equal(shown.above, [0, 4])
-    np.testing.assert_array_equal(shown.below, [8, 0])
-    flat = compute_score_distribution(
-        predictions(y_score=np.full(4, 7.0), score_kind=ScoreKind.LOGIT), n_bins=2
-    )
-    np.testing.assert_array_equal(flat.edges, [6.5, 7.0, 7.5])
+# ------------------------------------------------------------------------------ calibration
 
 
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])

@@ -14,7 +14,7 @@ from tests.score_cases import CLOSE, table_of
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("kind", ["probability", "decision", "rounded", "extreme", "crowded"])
-@pytest.mark.parametrize("n", [150_000])
+@pytest.mark.parametrize("n", [10_001, 150_000])
 def test_the_radix_path_equals_scikit_learn(n: int, kind: str, dtype: Any) -> None:
     rng = np.random.default_rng(7)
     truth = rng.random(n) < 0.1
@@ -36,7 +36,7 @@ def test_the_radix_path_equals_scikit_learn(n: int, kind: str, dtype: Any) -> No
     assert table.roc_auc == pytest.approx(sk.roc_auc_score(truth, scores), abs=1e-12)
 
 
-@pytest.mark.parametrize("n", [100_000, 2_000_001])
+@pytest.mark.parametrize("n", [10_000, 10_255, 100_000, 2_000_001])
 def test_the_radix_sort_sorts(n: int) -> None:
     rng = np.random.default_rng(3)
     scores, truth = rng.random(n), rng.random(n) < 0.5
@@ -48,8 +48,10 @@ def test_the_radix_sort_sorts(n: int) -> None:
     assert (ordered & np.uint64(1)).sum() == truth.sum()
 
 
-def test_minus_zero_is_zero() -> None:
-    table = table_of(np.array([True, False, True]), np.array([-0.0, 0.0, -1.0]))
+@pytest.mark.parametrize("weights", [None, [1.0, 1.0, 1.0]])
+def test_minus_zero_is_zero(weights: list[float] | None) -> None:
+    table = table_of(np.array([True, False, True]), np.array([-0.0, 0.0, -1.0]), weights)
+    assert not np.signbit(table.thresholds[0])
     np.testing.assert_array_equal(table.thresholds, [0.0, -1.0])
     assert table.at(0.0).tp == table.at(-0.0).tp == 1
 

@@ -14,6 +14,9 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
 from streamlit.testing.v1 import AppTest
 
+from components.state import AppState
+from dashboard.contracts import Task
+
 ROOT = Path(__file__).resolve().parent.parent
 APP = str(ROOT / "dashboard" / "app.py")
 PERFORMANCE = str(ROOT / "pages" / "performance.py")
@@ -204,3 +207,86 @@ def test_bad_models_leave_the_others_alone(name: str, content: bytes, word: str)
     _sound(at.run())
     _sound(at.switch_page(PERFORMANCE).run())
     assert {one.value for one in at.header} >= {"Confusion matrices", "ROC and precision–recall"}
+
+
+def _cancer() -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=120)
+    at.query_params["sample"] = "cancer"
+    return _sound(at.run())
+
+
+def _state(at: AppTest) -> AppState:
+    state: AppState = at.session_state["sidelight"]
+    return state
+
+
+def test_rename_reorder_reference_remove() -> None:
+    at = _cancer()
+    first, second, third = (entry.key for entry in _state(at).entries)
+    at.text_input(key=f"name-{first}").set_value("Champion")
+    _sound(at.run())
+    at.text_input(key=f"name-{second}").set_value("Champion")
+    _sound(at.run())
+    assert [entry.name for entry in _state(at).entries][:2] == ["Champion", "Champion (2)"]
+    colour = _state(at).entries[0].style.colour
+    at.button(key=f"move1-{first}").click()
+    _sound(at.run())
+    assert [entry.key for entry in _state(at).entries] == [second, first, third]
+    assert _state(at).entries[1].style.colour == colour  # a model keeps its colour
+    at.button(key=f"reference-{third}").click()
+    _sound(at.run())
+    assert at.query_params["reference"] == _state(at).entries[2].name
+    at.button(key=f"remove-{second}").click()
+    _sound(at.run())
+    assert [entry.key for entry in _state(at).entries] == [first, third]
+    _sound(at.switch_page(PERFORMANCE).run())
+    table = next(str(one.proto.body) for one in at.get("html") if "sl-scores" in one.proto.body)
+    assert "Champion" in table and "★ reference" in table
+
+
+def test_what_was_understood_is_corrected_in_place_with_undo() -> None:
+    at = _cancer()
+    positive = next(one for one in at.selectbox if one.label == "Positive class")
+    assert positive.value == 1  # benign, malignant
+    positive.set_value(0)
+    _sound(at.run())
+    assert _state(at).evalset.target.pos_label == 0
+    at.button(key="undo").click()
+    _sound(at.run())
+    assert _state(at).evalset.target.pos_label == 1
+    next(one for one in at.selectbox if one.label == "Rows evaluated").set_value(0)
+    _sound(at.run())
+    rows = next(one for one in at.metric if one.label == "Rows evaluated")
+    assert rows.value == "228"  # the test part, chosen for the person
+    next(one for one in at.multiselect if one.label == "Target").set_value(["mean_radius"])
+    _sound(at.run())
+    assert _state(at).evalset.target.task == "regression"
+
+
+def test_a_correction_that_cannot_be_is_one_message_and_is_taken_back() -> None:
+    at = _cancer()
+    next(one for one in at.selectbox if one.label == "Task").set_value(Task.REGRESSION)
+    _sound(at.run())
+    assert len(at.error) == 1 and "diagnosis" in at.error[0].value
+    assert _state(at).evalset.target.task == "binary"
+
+
+def test_columns_of_a_prediction_file_are_corrected() -> None:
+    at = AppTest.from_file(APP, default_timeout=120)
+    at.query_params["sample"] = "five"
+    _sound(at.run())
+    entry = _state(at).entries[1]
+    assert entry.columns.label == "prediction"
+    label = next(one for one in at.selectbox if str(one.key) == f"correct-label-{entry.key}")
+    label.set_value("")
+    _sound(at.run())
+    assert _state(at).entries[1].columns.label is None
+    _sound(at.switch_page(PERFORMANCE).run())
+    assert not at.error
+
+
+def test_two_sessions_do_not_share_what_was_loaded() -> None:
+    mine = _open("binary", "models")
+    yours = _cancer()
+    assert _state(mine).table.digest != _state(yours).table.digest
+    assert "fitted" not in _texts(yours)

@@ -238,7 +238,7 @@ class Predictions:
         weights = None
         if sample_weight is not None:
             weights = check_weights(sample_weight, target.n)[form.rows]
-        return cls(
+        found = cls(
             name=name,
             target=target if all_kept else target.take(form.rows),
             y_pred=form.y_pred,
@@ -249,6 +249,21 @@ class Predictions:
             n_given=target.n,
             notes=(*raw.notes, *form.notes),
         )
+        return replace(found, notes=(*found.notes, *found._own_labels_differ()))
+
+    def _own_labels_differ(self) -> list[str]:
+        """Binary: a sentence where the model's own labels are not `score >= threshold`."""
+        if self.task is not Task.BINARY or self.y_pred is None or self.y_score is None:
+            return []
+        positive = self.y_pred == self.target.pos_label
+        differ = int(((self.y_score >= self.default_threshold) != positive).sum())
+        if not differ:
+            return []
+        return [
+            f"The model's own labels decide {differ:,} of {plural(self.n, 'row')} otherwise than "
+            f"its scores do at {self.default_threshold:g}; here the scores count, and a score "
+            "equal to the threshold is positive."
+        ]
 
     @property
     def default_threshold(self) -> float:

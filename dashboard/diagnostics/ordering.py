@@ -31,7 +31,7 @@ Steps = tuple[FloatArray, FloatArray, FloatArray]
 _BLOCK = 1 << 15  # intermediate arrays that stay in the processor's cache
 _ROW = 256
 _DIGIT = 9
-_RADIX_FROM = 100_000
+_RADIX_FROM = 10_000
 _THREE_DIGITS_FROM = 1_500_000
 _OCTAVES = 64
 
@@ -247,7 +247,8 @@ def _scatter(keys: Keys, digits: npt.NDArray[np.int32], shift: int, limit: int) 
     # as narrow as the digits, or SciPy widens (copies) them
     narrow = len(keys) <= np.iinfo(np.int32).max
     bounds = np.array([0, len(keys)], dtype=np.int32 if narrow else np.int64)
-    row = csr_array((keys, digits, bounds), shape=(1, 1 << _DIGIT))
+    parts: Any = (keys, digits, bounds)
+    row = csr_array(parts, shape=(1, 1 << _DIGIT))
     scattered: Keys = row.tocsc().data
     return scattered
 

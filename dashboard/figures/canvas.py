@@ -50,7 +50,7 @@ def wrapped(text: str, width: int) -> str:
     return "<br>".join(escape(line) for line in lines)
 
 
-def model_title(name: str, style: ModelStyle | None, width: int = 22) -> str:
+def model_title(name: str, style: ModelStyle | None, width: int = 19) -> str:
     """A title for one model's chart: its marker in its colour, then its name on one line."""
     mark = f'<span style="color:{style.colour}">{style.glyph}</span> ' if style else ""
     return f"{mark}<b>{label(name, width)}</b>"
@@ -65,6 +65,9 @@ def models_title(kind: str, names: Sequence[str], width: int = 44) -> str:
 def axis(title: str, **options: Any) -> dict[str, Any]:
     """A titled axis; `title` is plain text."""
     return {"title": {"text": escape(title)}, **options}
+
+
+SMALL = 26  # letters of a subtitle in a chart that stands four abreast at 1280 px
 
 
 def share_axis(title: str, **options: Any) -> dict[str, Any]:

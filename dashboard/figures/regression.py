@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from ..captions import caption_fit, caption_residual_spread, caption_residuals
 from ..wording import count, number, percent, plural
-from .canvas import axis, canvas, model_title, models_title, note, reference_line
+from .canvas import SMALL, axis, canvas, model_title, models_title, note, reference_line
 from .theme import ModelStyle, Theme, escape, ink, label, sequential_scale, style_for, style_of
 
 if TYPE_CHECKING:
@@ -155,11 +155,11 @@ def plot_predicted_actual(
         theme,
         title=model_title(fit.model, style),
         subtitle=f"Predicted against actual, {_rows_note(fit)}",
+        width=SMALL,
         name=f"predicted actual {fit.model}",
         alt=f"Predicted against actual values of {fit.model}. {caption}",
         caption=caption,
         height=330,
-        width=34,
         xaxis=axis(_with_unit(f"Actual {_what(fit)}", unit), range=span),
         yaxis=axis(_with_unit(f"Predicted {_what(fit)}", unit), range=span),
     )
@@ -188,11 +188,11 @@ def plot_residuals(
         theme,
         title=model_title(fit.model, style),
         subtitle=f"Residual against prediction, {_rows_note(fit)}",
+        width=SMALL,
         name=f"residuals {fit.model}",
         alt=f"Residuals of {fit.model} against its predictions. {caption}",
         caption=caption,
         height=330,
-        width=34,
         xaxis=axis(_with_unit(f"Predicted {_what(fit)}", unit), range=x_span),
         yaxis=axis(_with_unit("Residual: predicted − actual", unit), range=y_span),
     )

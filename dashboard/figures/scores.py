@@ -15,6 +15,7 @@ from ..errors import ParameterError
 from ..wording import count, listing, number, percent, plural, threshold
 from .canvas import (
     SHARE_TICKS,
+    SMALL,
     axis,
     canvas,
     columns,
@@ -65,12 +66,12 @@ def plot_score_distribution(
         theme,
         title=model_title(distribution.model, style),
         subtitle=f"Scores by true class, {plural(distribution.n, 'row')}",
+        width=SMALL,
         name=f"scores {distribution.model}",
         alt=f"Score distributions of {distribution.model}. {caption}",
         caption=caption,
         height=270,
-        width=34,
-        xaxis=axis("Score, in bins of equal width", range=span, **number_ticks(*span)),
+        xaxis=axis("Score", range=span, **number_ticks(*span)),
         yaxis=axis("Share of the class", tickformat=".0%", range=y_range, rangemode="tozero"),
         barmode="overlay",
         bargap=0,
@@ -133,7 +134,7 @@ def _add_threshold(figure: go.Figure, value: float, span: Range, theme: Theme) -
         line={"color": colours.text, "width": 1.5, "dash": "dot"},
     )
     right = value > span[0] + 0.7 * (span[1] - span[0])
-    text = f"flagged from {threshold(value)} →"
+    text = f"from {threshold(value)} →"
     figure.add_annotation(
         note(
             value,
