@@ -604,7 +604,7 @@ def test_distributions_align_and_mark_the_threshold() -> None:
     assert drawn[0].layout.yaxis.range == drawn[1].layout.yaxis.range
     assert y_range[1] > max(one.density.max() for one in found)
     assert drawn[0].layout.shapes[0].x0 == 0.31
-    assert drawn[0].layout.annotations[0].text == "flagged from .31 →"
+    assert drawn[0].layout.annotations[0].text == "from .31 →"
     bars = [trace for trace in drawn[0].data if trace.type == "bar"]
     assert [float(np.sum(bar.y)) for bar in bars] == pytest.approx([1, 1])
     assert figures.score_ranges([]) == ((0.0, 1.0), (0.0, 1.0))
