@@ -21,6 +21,7 @@ from dashboard.data import (
     Roles,
     Table,
     build_evalset,
+    infer_answers,
     infer_prediction_columns,
     infer_roles,
     read_table,
@@ -159,8 +160,8 @@ class AppState:
             unique = f"{base} ({count})"
         return unique
 
-    def _free_slot(self) -> int:
-        taken = {entry.slot for entry in self.entries}
+    def _free_slot(self, entries: Sequence[ModelEntry] | None = None) -> int:
+        taken = {entry.slot for entry in (self.entries if entries is None else entries)}
         return next(slot for slot in range(len(taken) + 1) if slot not in taken)
 
     def move(self, key: str, step: int) -> None:
@@ -230,14 +231,27 @@ class AppState:
             the roles can be corrected, and `go_back` brings back what was loaded before.
         """
         table = read_table(content, name)
-        roles = infer_roles(table)
+        roles, answers = self._understood(table)
         before = {one.name: getattr(self, one.name) for one in fields(self)}
         entries = [entry for entry in self.entries if not entry.from_sample]
         self.forget_data()
+        for model, columns in answers.items():
+            key = f"{table.digest}#{model}"
+            if len(entries) < get_settings().max_models:
+                slot = self._free_slot(entries)
+                entries.append(ModelEntry(key, model, name, slot, table=table, columns=columns))
         self.table, self.roles, self.entries = table, roles, entries
         self.before = {name: before[name] for name in _OF_THE_DATA} if before["table"] else None
         self.rebuild()
         self.before = None
+
+    def _understood(self, table: Table) -> tuple[Roles, dict[str, PredictionColumns]]:
+        """Roles as guessed; a file that holds the truth and predictions brings its models along."""
+        try:
+            evalset, answers = infer_answers(table)
+        except DiagnosticsError:
+            return infer_roles(table), {}
+        return evalset.roles, answers
 
     def go_back(self) -> None:
         """Undo the last `open_data` that had nothing to evaluate."""

@@ -113,8 +113,8 @@ def _evaluate(given: argparse.Namespace) -> int:
     result = evaluate(
         given.data,
         target=given.target[0] if given.target and len(given.target) == 1 else given.target,
-        models=_by_name(given.model),
-        predictions=_by_name(given.predictions),
+        models=_by_name(given.model) or None,
+        predictions=_by_name(given.predictions) or None,
         pos_label=given.positive,
         task=given.task,
         threshold=given.threshold,

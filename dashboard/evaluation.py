@@ -22,6 +22,7 @@ from .data import (
     EvalSet,
     Table,
     build_evalset,
+    evalset_and_predictions,
     evalset_from_frame,
     infer_prediction_columns,
     load_data,
@@ -31,7 +32,7 @@ from .data import (
 from .diagnostics.baseline import compute_baseline
 from .diagnostics.confusion import ConfusionMatrix, compute_confusion
 from .diagnostics.metrics import MetricTable, compute_metrics
-from .errors import DiagnosticsError, ModelError, ParameterError
+from .errors import DiagnosticsError, ModelError, ParameterError, PredictionError
 from .models import adapt, load_model
 from .settings import Settings, get_settings
 
@@ -247,6 +248,17 @@ def _collect(
     return raws, failures
 
 
+def _from_one_file(
+    path: Path, target: str | Sequence[str] | None, options: Mapping[str, Any]
+) -> tuple[EvalSet, dict[str, RawPredictions]]:
+    """A file that holds the truth and predictions; without predictions there are no answers."""
+    table = read_table(path, path.name)
+    try:
+        return evalset_and_predictions(table, target, **options)
+    except PredictionError:
+        return build_evalset(table, target=target, **options), {}
+
+
 def evaluate(
     data: Any,
     y: Any = None,
@@ -268,6 +280,7 @@ def evaluate(
     data : path of a table or array file, a frame, an array `X` (with `y`), or an `EvalSet`.
     y : the target values, when `data` holds only features.
     target : name of the target column, or names of several.
+        A file may hold predictions beside the truth (`y_pred`, `proba_yes`, `forest_pred` …).
     models : estimators, Keras models, callables or paths of model files; a mapping from
         display names, a sequence, or one of them.
     predictions : paths of prediction files, frames or arrays; likewise.
@@ -292,10 +305,17 @@ def evaluate(
         options["task"] = Task(task)
     if pos_label is not None:
         options["pos_label"] = pos_label
-    evalset = _as_evalset(data, y, target, **options)
-    raws, failures = _collect(evalset, models, predictions)
+    if models is None and predictions is None and isinstance(data, str | Path):
+        evalset, raws = _from_one_file(Path(data), target, options)
+        failures: list[Failure] = []
+    else:
+        evalset = _as_evalset(data, y, target, **options)
+        raws, failures = _collect(evalset, models, predictions)
     if not raws and not failures:
-        raise ParameterError("No models and no predictions were given. Pass at least one.")
+        raise ParameterError(
+            "No models and no predictions were given, and no column of the data is named like a "
+            "prediction (y_pred, y_score, proba_<class> …). Pass at least one."
+        )
     answers = gather(evalset, raws)
     everyone = answers.everyone
     thresholds = {

@@ -290,3 +290,16 @@ def test_two_sessions_do_not_share_what_was_loaded() -> None:
     yours = _cancer()
     assert _state(mine).table.digest != _state(yours).table.digest
     assert "fitted" not in _texts(yours)
+
+
+def test_one_file_with_truth_and_predictions_is_all_it_takes() -> None:
+    rows = pd.DataFrame(
+        {"y_true": list("abab") * 9, "x": range(36), "forest_pred": list("abbb") * 9}
+    )
+    at = _cancer()
+    at.file_uploader(key="upload-data").upload("both.csv", rows.to_csv(index=False).encode())
+    _sound(at.run())
+    assert [entry.name for entry in _state(at).entries] == ["forest"]
+    assert _state(at).roles.features == ("x",)
+    _sound(at.switch_page(PERFORMANCE).run())
+    assert not at.error and "Confusion matrices" in {one.value for one in at.header}

@@ -148,3 +148,15 @@ def test_unknown_format_and_folder(files: Path, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="folder"):
         write_report(result, tmp_path / "none" / "x.html")
     assert write_report(result, tmp_path / "x.json").exists()
+
+
+def test_one_file_with_truth_and_predictions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = pd.DataFrame({"y_true": ["a", "b", "b", "a"], "forest_pred": ["a", "b", "a", "a"]})
+    frame.to_csv(tmp_path / "both.csv", index=False)
+    argv = ["evaluate", "--data", str(tmp_path / "both.csv"), "--format", "json"]
+    assert main(argv) == 0
+    content = json.loads(capsys.readouterr().out)
+    rows = {r["model"]: r["value"] for r in content["scores"] if r["metric"] == "accuracy"}
+    assert rows["forest"] == 0.75

@@ -16,7 +16,7 @@ from .evalsets import (
     evalset_from_frame,
 )
 from .prediction_columns import PredictionColumns, infer_prediction_columns
-from .prediction_files import evalset_and_predictions, read_predictions
+from .prediction_files import evalset_and_predictions, infer_answers, read_predictions
 from .readers import Table, read_table
 from .roles import Roles, infer_roles
 
@@ -31,6 +31,7 @@ __all__ = [
     "build_evalset",
     "evalset_and_predictions",
     "evalset_from_frame",
+    "infer_answers",
     "infer_prediction_columns",
     "infer_roles",
     "load_data",

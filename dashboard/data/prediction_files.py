@@ -27,7 +27,7 @@ from .prediction_columns import (
 from .readers import Table
 from .roles import TARGET_NAMES, infer_roles, snake_name
 
-__all__ = ["evalset_and_predictions", "read_predictions"]
+__all__ = ["evalset_and_predictions", "infer_answers", "read_predictions"]
 
 JOINED = re.compile(
     r"^(?P<kind>y_pred|y_hat|yhat|prediction|predicted|pred|y_score|score|y_proba|y_prob|"
@@ -36,6 +36,8 @@ JOINED = re.compile(
     r"y_prob|probability|proba|prob|logit|decision)$",
     re.IGNORECASE,
 )
+# `score` or `p` alone may well be a feature: one column must be named beyond doubt
+CLEAR = re.compile(r"pred|proba|y_?score|y_?hat", re.IGNORECASE)
 FIRST_FEW = 5
 
 
@@ -229,7 +231,21 @@ def evalset_and_predictions(
     settings: Settings | None = None,
     **options: Any,
 ) -> tuple[EvalSet, dict[str, RawPredictions]]:
-    """The evaluation set and each model's answers from one file that holds both.
+    """The evaluation set and each model's answers from one file; as `infer_answers`."""
+    evalset, found = infer_answers(table, target, settings=settings, **options)
+    return evalset, {
+        model: read_predictions(table, evalset, columns) for model, columns in found.items()
+    }
+
+
+def infer_answers(
+    table: Table,
+    target: str | Sequence[str] | None = None,
+    *,
+    settings: Settings | None = None,
+    **options: Any,
+) -> tuple[EvalSet, dict[str, PredictionColumns]]:
+    """The evaluation set, and which columns of the same file are each model's answers.
 
     Columns such as `y_true, y_pred, y_score` are one model, `score_a, score_b` or `a_pred, b_pred`
     two; `proba_<class>` columns belong to one. `options` as for `build_evalset`.
@@ -250,7 +266,7 @@ def evalset_and_predictions(
         target = found
     truths = {target} if isinstance(target, str) else set(target)
     answers = _answer_columns([name for name in table.columns if name not in truths])
-    if not answers:
+    if not any(CLEAR.search(name) for name in answers):
         raise PredictionError(
             f"No column of {table.name} is named like a prediction (y_pred, y_score, "
             f"proba_<class>, pred_<model> …). Rename the columns, or load predictions as a file "
@@ -264,8 +280,7 @@ def evalset_and_predictions(
     grouped = _by_model(answers, evalset.target)
     own_name = Path(table.name).stem
     return evalset, {
-        model or own_name: read_predictions(table, evalset, _one_model(table, columns, evalset))
-        for model, columns in grouped.items()
+        model or own_name: _one_model(table, columns, evalset) for model, columns in grouped.items()
     }
 
 
