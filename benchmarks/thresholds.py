@@ -382,7 +382,7 @@ def run(quick: bool = False) -> list[Row]:
     sizes = (10_000, 100_000, 1_000_000) + (() if quick else (10_000_000,))
     rows = [first_build(n, np.float64, 3 if n > 1_000_000 else repeats) for n in sizes]
     rows.append(first_build(1_000_000, np.float32, repeats))
-    rows.append(grid(1_000_000, repeats))
+    rows += [grid(n, 3 if n > 1_000_000 else repeats) for n in sizes]
     rows.append(slider(1_000_000, repeats))
     rows += mergeable(1_000_000, repeats)
     rows += intervals(1_000_000, repeats)

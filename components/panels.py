@@ -321,7 +321,7 @@ def show_exhibit(exhibit: Exhibit, answers: Answers, view: View) -> dict[str, tu
                     on_click=exhibit.name == "confusion",
                 )
             if hit is not None:
-                clicked[drawing.model] = hit
+                clicked[drawing.model] = drawing.cell(hit)
     return clicked
 
 
@@ -330,12 +330,12 @@ def show_rows(answers: Answers, view: View, clicked: Mapping[str, tuple[int, int
     for each in answers.predictions:
         if each.name not in clicked:
             continue
-        true, pred = clicked[each.name]
         whole = each.task is Task.MULTICLASS and not view.against_rest
         label = None if whole or each.task is Task.BINARY else view.label
         threshold = None if whole else view.threshold(each.name)
-        rows = confusion_rows(each, true, pred, threshold=threshold, label=label)
         matrix = cached.diagnostic("confusion", each, threshold=threshold, label=label)
+        true, pred = clicked[each.name]
+        rows = confusion_rows(each, true, pred, threshold=threshold, label=label)
         frame = answers.evalset.frame.iloc[rows]
         shown = frame.head(_ROWS_SHOWN)
         st.markdown(

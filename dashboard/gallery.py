@@ -62,7 +62,6 @@ class View:
     operating : model name → outcomes at its threshold, for the class in focus.
     normalise : one of `ConfusionMatrix.shares`, or the difference to the reference.
     reference : the model that differences are taken against.
-    selected : model → the matrix cell (true, predicted) to frame.
     against_rest : multiclass: show the class in focus against the rest, not all classes.
     cost_fp, cost_fn : price of a false alarm and of a miss, in any one unit.
     """
@@ -76,7 +75,6 @@ class View:
     cost_fn: float = 1.0
     output: int | None = None
     reference: str | None = None
-    selected: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     theme: Literal["light", "dark"] = "light"
 
     def threshold(self, model: str) -> float | None:
@@ -91,6 +89,11 @@ class Drawing:
     model: str
     figure: go.Figure
     results: Mapping[str, Result]
+    kept: tuple[int, ...] = ()
+
+    def cell(self, clicked: tuple[int, int]) -> tuple[int, int]:
+        """The classes of a clicked matrix cell, where only the most confused ones are drawn."""
+        return (self.kept[clicked[0]], self.kept[clicked[1]]) if self.kept else clicked
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ def _matrix(each: Predictions, view: View, compute: Compute) -> ConfusionMatrix:
 def _confusion(models: Sequence[Predictions], view: View, compute: Compute) -> list[Drawing]:
     matrices = {each.name: _matrix(each, view, compute) for each in models}
     limit = get_settings().matrix_classes
-    drawn = {name: matrix.most_confused(limit) for name, matrix in matrices.items()}
+    everyone = list(matrices.values())
+    drawn = {name: one.most_confused(limit, everyone) for name, one in matrices.items()}
     reference = drawn.get(view.reference or "")
     if view.normalise == "difference" and reference is not None:
         figure_of = partial(figures.plot_confusion_difference, reference=reference, zmax=None)
@@ -147,13 +151,9 @@ def _confusion(models: Sequence[Predictions], view: View, compute: Compute) -> l
     return [
         Drawing(
             name,
-            figure_of(
-                matrix,
-                style=view.styles.get(name),
-                theme=view.theme,
-                selected=view.selected.get(name),
-            ),
+            figure_of(matrix, style=view.styles.get(name), theme=view.theme),
             {name: matrices[name]},
+            matrix.kept,
         )
         for name, matrix in drawn.items()
     ]

@@ -93,3 +93,24 @@ def test_against_the_rest_is_two_by_two_at_the_threshold() -> None:
     counts = view.operating["one"]
     # rows are true classes: rest, then the class in focus
     assert matrix.counts.tolist() == [[counts.tn, counts.fp], [counts.fn, counts.tp]]
+
+
+def test_beyond_fifty_classes_all_models_show_the_same_ones_and_clicks_find_their_rows() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(60), 4)
+    frame = pd.DataFrame({"x": rng.normal(size=240), "y": [f"c{i:02}" for i in truth]})
+    one, two = truth.copy(), truth.copy()
+    one[truth == 7], two[truth == 55] = 8, 56
+    answers = {
+        name: RawPredictions(labels=np.array([f"c{i:02}" for i in codes]))
+        for name, codes in (("one", one), ("two", two))
+    }
+    evaluation = dashboard.evaluate(frame, target="y", predictions=answers)
+    drawings = EXHIBITS["confusion"].draw(evaluation.models, _view(evaluation), compute_now)
+    assert drawings[0].kept == drawings[1].kept and len(drawings[0].kept) == 50
+    at = drawings[0].kept.index(55)
+    assert drawings[0].cell((at, at)) == (55, 55)
+    # all four rows of class 7 were called 8, a share of the whole row
+    drawn = drawings[0].results["one"].most_confused(50)
+    shares = drawn.shares("true")
+    assert shares[drawn.kept.index(7), drawn.kept.index(8)] == 1.0

@@ -135,3 +135,22 @@ def test_a_corner_said_twice_is_kept() -> None:
     kept = turning_points(x, y)
     assert kept is not None
     assert kept.tolist() in ([0, 1, 3], [0, 2, 3])
+
+
+def test_long_curves_that_turn_back_are_not_cut_into_columns() -> None:
+    angle = np.linspace(0, 2 * np.pi, 60_000)
+    index, error = simplify(0.5 + 0.5 * np.cos(angle), 0.5 + 0.5 * np.sin(angle))
+    assert 0 < error <= 0.00025
+    assert len(index) <= 2_000
+
+
+def test_falling_curves_mirror_rising_ones() -> None:
+    rng = np.random.default_rng(2)
+    x = np.sort(rng.random(90_000))
+    y = 0.5 + 0.1 * np.sin(9 * x) + 1e-4 * rng.normal(size=90_000)
+    _, rising = simplify(x, y)
+    index, falling = simplify(x[::-1], y[::-1])
+    assert falling <= 0.00025
+    assert rising <= 0.00025
+    exact = np.column_stack((x, y))[::-1]
+    assert distance_to(exact[index], exact[::101]) <= falling

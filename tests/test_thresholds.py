@@ -92,6 +92,20 @@ def test_losses_equal_scikit_learn(case: Case) -> None:
     assert table.log_loss() == pytest.approx(loss, rel=tolerance, abs=tolerance)
 
 
+def test_weighted_quantile_bins_are_those_of_repeated_rows() -> None:
+    # weights 0 to 4 as repetitions; the upper inverted distribution function, so that a bin
+    # (edge, next edge] holds a share of the weight that is as even as ties allow
+    rng = np.random.default_rng(0)
+    scores, truth, weights = rng.random(200), rng.random(200) < 0.4, rng.integers(0, 5, 200)
+    repeated = np.repeat(scores, weights)
+    edges = ThresholdTable.from_scores(truth, scores, weights).calibration_edges(4, "quantile")
+    assert (edges[0], edges[-1]) == (repeated.min(), repeated.max())
+    for edge, share in zip(edges[1:-1], (0.25, 0.5, 0.75), strict=True):
+        assert (repeated >= edge).mean() >= 1 - share > (repeated > edge).mean()
+    _, _, count = ThresholdTable.from_scores(truth, scores, weights).calibration(4, "quantile")
+    assert count.sum() == weights.sum()
+
+
 @pytest.mark.parametrize("n", [37, 8_193, 20_000])
 def test_losses_of_distinct_scores_equal_scikit_learn(n: int) -> None:
     # every score once: logarithms are taken of products of sixteen

@@ -104,6 +104,8 @@ class ConfusionMatrix:
     label : the class or label that is set against the rest, or None.
     threshold : in units of `y_score`, or None where no threshold applies.
     note : what was left out, or "".
+    kept, whole : after `most_confused`: the places of the classes shown, and all counts; shares
+        stay those of the whole matrix.
     """
 
     model: str
@@ -114,6 +116,8 @@ class ConfusionMatrix:
     label: Label | None = None
     threshold: float | None = None
     note: str = ""
+    kept: tuple[int, ...] = ()
+    whole: Floats | None = None
 
     def shares(self, normalise: str = "true") -> Floats:
         """The matrix as shares: "none", "true", "pred", "all" or "errors"; empty sums give 0.
@@ -126,11 +130,13 @@ class ConfusionMatrix:
             raise ParameterError(f"normalise must be one of {known}, got {normalise!r}.")
         if normalise == "none":
             return self.counts.copy()
+        whole = self.counts if self.whole is None else self.whole
+        places = slice(None) if self.whole is None else np.asarray(self.kept)
         if normalise == "all":
-            return _divided(self.counts, np.asarray(self.counts.sum()))
+            return _divided(self.counts, np.asarray(whole.sum()))
         if normalise == "pred":
-            return _divided(self.counts, self.counts.sum(axis=0, keepdims=True))
-        shares = _divided(self.counts, self.counts.sum(axis=1, keepdims=True))
+            return _divided(self.counts, whole.sum(axis=0, keepdims=True)[:, places])
+        shares = _divided(self.counts, whole.sum(axis=1, keepdims=True)[places])
         if normalise == "errors":
             np.fill_diagonal(shares, 0.0)
         return shares
@@ -148,8 +154,14 @@ class ConfusionMatrix:
         share = float(errors[i, j] / self.counts[i].sum())
         return int(i), int(j), float(errors[i, j]), share
 
-    def most_confused(self, max_classes: int) -> ConfusionMatrix:
-        """The classes with the largest share of mistakes, made or suffered, in their old order."""
+    def most_confused(
+        self, max_classes: int, among: Sequence[ConfusionMatrix] = ()
+    ) -> ConfusionMatrix:
+        """The classes with the largest share of mistakes, made or suffered, in their old order.
+
+        `among`: matrices of one shape that are looked at together; their mistakes are summed, so
+        that all of them keep the same classes.
+        """
         k = len(self.labels)
         if max_classes < 1:
             raise ParameterError(f"max_classes must be at least 1, got {max_classes}.")
@@ -157,7 +169,9 @@ class ConfusionMatrix:
             return self
         errors = self.counts.copy()
         np.fill_diagonal(errors, 0.0)
-        wrong = errors.sum(axis=0) + errors.sum(axis=1)
+        everyone = np.sum([one.counts for one in among or (self,)], axis=0)
+        np.fill_diagonal(everyone, 0.0)
+        wrong = everyone.sum(axis=0) + everyone.sum(axis=1)
         keep = np.sort(np.argsort(-wrong, kind="stable")[:max_classes])
         counts = self.counts[np.ix_(keep, keep)]
         shown = float(counts.sum() - np.trace(counts))
@@ -166,6 +180,8 @@ class ConfusionMatrix:
             self,
             labels=tuple(self.labels[i] for i in keep),
             counts=counts,
+            kept=tuple(int(i) for i in keep),
+            whole=self.counts,
             note=f"The {max_classes} most confused of {k} classes are shown; "
             f"they hold {share:.0%} of the mistakes.",
         )

@@ -101,9 +101,8 @@ def _count(keys: Keys, code: _Code) -> Steps:
     places = np.arange(1.0, _BLOCK + 1)
     for start in range(0, n, _BLOCK):
         block = keys[start : start + _BLOCK]
-        counts = np.cumsum((block & one).view(code.int_type), dtype=np.int64)
-        counts += positives
-        positives = int(counts[-1])
+        counts = np.cumsum((block & one).view(code.int_type), dtype=code.int_type)
+        before, positives = positives, positives + int(counts[-1])
         following = keys[start + 1 : start + 1 + _BLOCK]
         last = (block[: len(following)] ^ following) > one  # a change above the label bit
         if last.all():
@@ -112,9 +111,9 @@ def _count(keys: Keys, code: _Code) -> Steps:
             ends = np.flatnonzero(last)
             if len(following) < len(block):
                 ends = np.append(ends, len(block) - 1)
-            block, counts, reached = block[ends], counts[ends], places[ends]
+            block, counts, reached = block.take(ends), counts.take(ends), places.take(ends)
             stop = rows + len(block)
-        tps[rows + 1 : stop + 1] = counts
+        np.add(counts, float(before), out=tps[rows + 1 : stop + 1])
         np.subtract(reached + start, tps[rows + 1 : stop + 1], out=fps[rows + 1 : stop + 1])
         thresholds[rows + 1 : stop + 1] = code.unpack(block >> one)
         rows = stop

@@ -144,7 +144,7 @@ class ThresholdTable:
     def threshold_for_precision(self, precision: float) -> float | None:
         """The lowest threshold (the most recall) with at least this precision; None if none."""
         _check_share("precision", precision)
-        rows = np.flatnonzero((self._precision >= precision)[1:])
+        rows = np.flatnonzero((self._rates[2] >= precision)[1:])
         return float(self.thresholds[rows[-1]]) if len(rows) else None
 
     def threshold_for_selection(self, share: float) -> float:
@@ -195,24 +195,12 @@ class ThresholdTable:
         precision[0] = 1.0  # scikit-learn's convention for the curve
         return rates[0], rates[1], rates[2]
 
-    @property
-    def _fpr(self) -> FloatArray:
-        return self._rates[0]
-
-    @property
-    def _tpr(self) -> FloatArray:
-        return self._rates[1]
-
-    @property
-    def _precision(self) -> FloatArray:
-        return self._rates[2]
-
     def roc(self) -> Steps:
         """fpr, tpr, thresholds `(m + 1,)` from (0, 0, inf): `roc_curve(drop_intermediate=False)`.
 
         A rate is nan where its class is absent.
         """
-        return self._fpr, self._tpr, self.steps[0]
+        return self._rates[0], self._rates[1], self.steps[0]
 
     def precision_recall(self) -> Steps:
         """precision and recall `(m + 1,)`, thresholds `(m,)`: scikit-learn's form.
@@ -220,19 +208,19 @@ class ThresholdTable:
         Thresholds ascend and the last point is (1, 0). Without positives recall is 1 at
         every threshold, as scikit-learn has it.
         """
-        recall = self._tpr
+        recall = self._rates[1]
         if not self.n_positive:
             recall = np.ones_like(recall)
             recall[0] = 0.0
-        return self._precision[::-1], recall[::-1], self.thresholds[::-1]
+        return self._rates[2][::-1], recall[::-1], self.thresholds[::-1]
 
     def det(self) -> Steps:
         """fpr, fnr, thresholds `(m + 1,)`, thresholds descending from inf."""
-        return self._fpr, 1.0 - self._tpr, self.steps[0]
+        return self._rates[0], 1.0 - self._rates[1], self.steps[0]
 
     def gain(self) -> tuple[FloatArray, FloatArray]:
         """Share of weight flagged and recall `(m + 1,)`, from (0, 0) to (1, 1)."""
-        return self._selected, self._tpr
+        return self._selected, self._rates[1]
 
     def lift(self) -> tuple[FloatArray, FloatArray]:
         """Share of weight flagged and lift (precision over prevalence) `(m + 1,)`.
@@ -240,7 +228,7 @@ class ThresholdTable:
         The first point, where nothing is flagged, repeats the second: lift has no value there.
         """
         prevalence = ratio(self.n_positive, self.n_positive + self.n_negative)
-        lift: FloatArray = self._precision / prevalence if prevalence else self._tpr.copy()
+        lift: FloatArray = self._rates[2] / prevalence if prevalence else self._rates[1].copy()
         if len(lift) > 1:
             lift[0] = lift[1]
         return self._selected, lift
@@ -291,7 +279,7 @@ class ThresholdTable:
         """Kolmogorov–Smirnov statistic between the classes: the largest |tpr − fpr|."""
         if not (self.n_positive and self.n_negative):
             return float("nan")
-        return float(np.abs(self._tpr - self._fpr).max())
+        return float(np.abs(self._rates[1] - self._rates[0]).max())
 
     def _check_probabilities(self, what: str) -> None:
         scores = self.thresholds
@@ -363,8 +351,9 @@ class ThresholdTable:
             return float(scores[low + 1 : high + 1].sum())
         total = 0.0
         for rows, before in self._blocks(low + 1, high + 1):
-            weight = (tps[rows] - tps[before]) + (fps[rows] - fps[before])
-            total += float(np.dot(scores[rows], weight))
+            both = slice(before.start, rows.stop)
+            weight = tps[both] + fps[both]
+            total += float(np.dot(scores[rows], weight[1:] - weight[:-1]))
         return total
 
     def calibration_edges(self, n_bins: int = 10, strategy: Strategy = "uniform") -> FloatArray:
