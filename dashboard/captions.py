@@ -107,18 +107,18 @@ def _at(x: Any, y: Any, where: float) -> float:
 
 def caption_cost(curves: Sequence[CostCurve]) -> str:
     """The cheapest threshold of each model and what it costs."""
-    cheapest = sorted(curves, key=lambda c: float(min(c.cost)))
+    cheapest = sorted(curves, key=lambda c: float(np.min(c.cost)))
     if not cheapest:
         return "No costs to compare."
     best = cheapest[0]
     prices = f"a false alarm costs {threshold(best.cost_fp)} and a miss {threshold(best.cost_fn)}"
     text = (
-        f"Where {prices}, {best.model} is cheapest: {number(float(min(best.cost)))} in all when "
+        f"Where {prices}, {best.model} is cheapest: {number(float(np.min(best.cost)))} in all when "
         f"it flags from {threshold(best.best)}"
     )
     if len(cheapest) > 1:
         last = cheapest[-1]
-        text += f"; {last.model} never gets below {number(float(min(last.cost)))}"
+        text += f"; {last.model} never gets below {number(float(np.min(last.cost)))}"
     return f"{text}."
 
 

@@ -158,7 +158,7 @@ def test_curves_are_drawn_within_a_quarter_of_a_pixel(
     assert len(x) <= MAX_MARKS
     assert error <= TOLERANCE
     assert displacement(roc.fpr, roc.tpr, index, np.column_stack((x, y))) <= error + 1e-6
-    pr = compute_precision_recall(given, n_bootstrap=1)
+    pr = compute_precision_recall(given)
     x, y, index, error = pr.drawn()
     assert len(x) <= MAX_MARKS
     # precision near guessing jumps by more than a pixel at nearly every positive

@@ -147,10 +147,17 @@ def test_long_curves_that_turn_back_are_not_cut_into_columns() -> None:
 def test_falling_curves_mirror_rising_ones() -> None:
     rng = np.random.default_rng(2)
     x = np.sort(rng.random(90_000))
-    y = 0.5 + 0.1 * np.sin(9 * x) + 1e-4 * rng.normal(size=90_000)
+    y = 0.5 + 0.1 * np.sin(9 * x) + 2e-5 * rng.normal(size=90_000)
     _, rising = simplify(x, y)
     index, falling = simplify(x[::-1], y[::-1])
     assert falling <= 0.00025
     assert rising <= 0.00025
     exact = np.column_stack((x, y))[::-1]
     assert distance_to(exact[index], exact[::101]) <= falling
+
+
+def test_columns_that_hold_few_points_are_left_alone() -> None:
+    x = np.linspace(0, 1, 25_000)
+    index, error = simplify(x, 0.5 + 0.4 * np.sin(20 * x))
+    assert error <= 0.00025
+    assert len(index) <= 600

@@ -309,7 +309,8 @@ class Predictions:
         if label == self.target.pos_label:
             return self.y_score
         unbounded = self.score_kind in (ScoreKind.LOGIT, ScoreKind.DECISION)
-        return -self.y_score if unbounded else 1 - self.y_score
+        # float64: 1 - x in float32 can make equal what was not
+        return -self.y_score if unbounded else 1.0 - self.y_score.astype(np.float64)
 
     def truth_of(self, label: int) -> npt.NDArray[np.bool_]:
         """`(n,)` whether a row is of this class, or has this label."""

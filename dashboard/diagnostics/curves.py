@@ -17,9 +17,10 @@ import pandas as pd
 
 from ..contracts import Label, Predictions, ScoreKind
 from ..errors import NotApplicable
+from .confusion import positive_class
 from .distribution import ScoreDistribution, compute_score_distribution
-from .histograms import average_precision_interval
 from .intervals import effective_n, wilson_interval
+from .ranking import rank_interval
 from .simplification import MAX_MARKS, TOLERANCE, simplify, turning_points
 from .thresholds import (
     Counts,
@@ -342,7 +343,18 @@ def compute_roc(
     table, common = _prepare(predictions, label, threshold, table)
     fpr, tpr, thresholds = table.roc()
     auc, _, low, high = delong_interval(table, level)
+    if table.weighted:  # each row's own weight in the variance, as in the score table
+        low, high = _interval(predictions, label, "roc_auc", level)
     return RocCurve(fpr=fpr, tpr=tpr, thresholds=thresholds, auc=auc, low=low, high=high, **common)
+
+
+def _interval(
+    predictions: Predictions, label: int | None, metric: str, level: float
+) -> tuple[float, float]:
+    focus = positive_class(predictions.target) if label is None else label
+    truth, score = predictions.truth_of(focus), predictions.scores_of(focus)
+    estimate = rank_interval(truth, score, predictions.sample_weight, metric=metric, level=level)
+    return estimate.low, estimate.high
 
 
 def compute_precision_recall(
@@ -351,13 +363,14 @@ def compute_precision_recall(
     threshold: float | None = None,
     table: ThresholdTable | None = None,
     level: float = 0.95,
-    n_bootstrap: int = 1_000,
-    random_state: int = 0,
 ) -> PrecisionRecallCurve:
-    """Precision-recall curve with average precision; parameters as in `compute_roc`."""
+    """Precision-recall curve with average precision; parameters as in `compute_roc`.
+
+    The interval is the one of the score table (infinitesimal jackknife), so that both agree.
+    """
     table, common = _prepare(predictions, label, threshold, table)
     precision, recall, _ = table.precision_recall()
-    low, high = average_precision_interval(table, level, n_bootstrap, random_state)
+    low, high = _interval(predictions, label, "average_precision", level)
     total = table.n_positive + table.n_negative
     return PrecisionRecallCurve(
         precision=precision,

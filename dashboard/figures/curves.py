@@ -259,7 +259,9 @@ def _add_precision_recall(
         f"{plural(curve.n_positive, 'positive')};<br>"
         "%{customdata[1]:.3~g} % of what it flags is right.",
         text=threshold_texts(curve.thresholds[index]),
-        data=columns(np.round(x * curve.n_positive, 1), y * 100),
+        data=columns(
+            np.round(curve.recall[index] * curve.n_positive, 1), curve.precision[index] * 100
+        ),
     )
 
 
