@@ -356,7 +356,7 @@ def drawing(n: int, share: float, repeats: int) -> list[Row]:
     found = []
     for name, curve in (
         ("ROC", compute_roc(given)),
-        ("precision-recall", compute_precision_recall(given, n_bootstrap=1)),
+        ("precision-recall", compute_precision_recall(given)),
     ):
 
         def draw(curve: Any = curve) -> Any:

@@ -25,11 +25,13 @@ from dashboard.gallery import View
 from dashboard.models import load_model
 from dashboard.samples import Sample
 from dashboard.settings import get_settings
+from dashboard.wording import listing
 
 __all__ = [
     "answers",
     "diagnostic",
     "metrics",
+    "problem_of",
     "sample_model",
     "sample_table",
     "score_table",
@@ -80,6 +82,24 @@ def _answers(
     _raws: dict[str, RawPredictions],
 ) -> Answers:
     return gather(_evalset, _raws)
+
+
+def problem_of(entry: ModelEntry, evalset: EvalSet) -> str | None:
+    """Why a model or prediction file does not fit the data; "" = it fits, None = not known yet.
+
+    Looks at names and shapes only; a model is asked when it is compared.
+    """
+    if entry.table is not None:
+        raw = _raw(entry.digest, evalset.digest, entry, evalset)
+        return raw if isinstance(raw, str) else ""
+    if entry.model is None:
+        return None
+    wanted = entry.model.info.feature_names or ()
+    given = set(evalset.frame.columns)
+    missing = [name for name in wanted if name not in given]
+    if missing:
+        return f"The data has no column {listing([repr(name) for name in missing], 3)}."
+    return "" if wanted else None
 
 
 def answers(state: AppState) -> Answers:

@@ -39,12 +39,13 @@ def view(state: AppState, answers: Answers) -> View:
     """What the person looks at: the focus, and every model's operating point."""
     task = answers.evalset.target.task
     scored = [each for each in answers.predictions if each.y_score is not None]
-    columns = st.columns([5, 2, 4] if task in _FOCUS else [5, 6], vertical_alignment="top")
+    widths = {Task.MULTICLASS: [5, 2, 4], Task.BINARY: [5, 6]}.get(task, [3, 5])
+    columns = st.columns(widths, vertical_alignment="top")
     chosen = state.reference_entry
     reference = chosen.name if chosen else None
     focus = None
     if task in _FOCUS:
-        with columns[1]:
+        with columns[-2]:
             focus = _focus(state, answers)
     if not scored:
         return View(
@@ -53,7 +54,7 @@ def view(state: AppState, answers: Answers) -> View:
     with columns[0]:
         rule = _rule(state, task)
     with columns[-1]:
-        value = _threshold(state)
+        value = _threshold(state, rule)
     operating = {
         each.name: compute_operating(
             each, cached.threshold_table(each, focus), rule=rule, value=value
@@ -64,6 +65,7 @@ def view(state: AppState, answers: Answers) -> View:
         styles=state.styles(),
         label=focus,
         operating=operating,
+        rule=rule,
         reference=reference,
         theme=theme(),
     )
@@ -93,7 +95,9 @@ def _focus(state: AppState, answers: Answers) -> int:
 
 
 def _rule(state: AppState, task: Task) -> str:
-    rules = ["score"] if task is Task.MULTILABEL else list(RULES)
+    if task is Task.MULTILABEL:
+        return "score"  # flagging shares of rows means something else for each label
+    rules = list(RULES)
     chosen = st.segmented_control(
         "Compare at",
         rules,
@@ -107,8 +111,8 @@ def _rule(state: AppState, task: Task) -> str:
     return state.rule
 
 
-def _threshold(state: AppState) -> float:
-    rule = RULES[state.rule]
+def _threshold(state: AppState, rule_name: str) -> float:
+    rule = RULES[rule_name]
     state.threshold = st.slider(
         f"Threshold ({rule.unit})",
         min_value=0.0,
@@ -128,13 +132,15 @@ def exhibit_options(state: AppState, exhibit: Exhibit, now: View, answers: Answe
         return _matrix_options(state, now, answers)
     if exhibit.name == "consequences":
         row = st.columns([2, 2, 5])
-        cost_fp = row[0].number_input(
-            "Cost of a false alarm", min_value=0.0, value=1.0, key="cost-fp", help="In any unit."
-        )
-        cost_fn = row[1].number_input(
-            "Cost of a miss", min_value=0.0, value=5.0, key="cost-fn", help="In the same unit."
-        )
-        return replace(now, cost_fp=float(cost_fp or 0), cost_fn=float(cost_fn or 0))
+        for place, field, word, unit in (
+            (row[0], "cost_fp", "Cost of a false alarm", "In any unit."),
+            (row[1], "cost_fn", "Cost of a miss", "In the same unit."),
+        ):
+            given = place.number_input(
+                word, min_value=0.0, value=getattr(state, field), key=field, help=unit
+            )
+            setattr(state, field, float(given or 0))
+        return replace(now, cost_fp=state.cost_fp, cost_fn=state.cost_fn)
     return now
 
 
@@ -154,8 +160,9 @@ def _matrix_options(state: AppState, now: View, answers: Answers) -> View:
         state.normalise = chosen
         against = False
         if answers.evalset.target.task is Task.MULTICLASS and now.operating:
-            against = st.toggle(
+            against = state.against_rest = st.toggle(
                 "Only the class in focus against the rest",
+                value=state.against_rest,
                 key="against-rest",
                 help="At the threshold above, instead of each row's likeliest class.",
             )

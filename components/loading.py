@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from components import cached
-from components.markup import plain
+from components.markup import message, plain
 from components.panels import show_table
 from components.state import AppState, ModelEntry, forget_widgets
 from dashboard.contracts import Label, Task
@@ -48,22 +47,31 @@ def show_samples(state: AppState) -> None:
             state.open_sample(str(chosen), cached.sample_model, cached.sample_table)
         except DiagnosticsError as error:
             state.report(str(chosen), error)
-        forget_widgets("focus", "threshold", "rule", "role", "correct")
+        state.version += 1
+        forget_widgets("focus", "threshold", "rule")
         st.rerun()
     if state.sample in samples:
         st.caption(plain(samples[str(state.sample)].sentence))
 
 
-def _fresh(state: AppState, uploads: Sequence[Any]) -> list[tuple[str, bytes]]:
-    """Uploads not seen before in this session, as name and bytes."""
-    fresh = []
-    for upload in uploads:
-        content = upload.getvalue()
-        mark = f"{upload.file_id}:{hashlib.sha256(content).hexdigest()}"
-        if mark not in state.seen_uploads:
-            state.seen_uploads.add(mark)
-            fresh.append((upload.name, content))
-    return fresh
+def _take(
+    state: AppState, uploads: Sequence[Any], word: str, use: Callable[[str, bytes], None]
+) -> bool:
+    """Use the uploads that are new in this session; whether there were any.
+
+    A file counts as seen only when it was used or refused: another upload may interrupt the
+    script at any call of Streamlit, and then the next run takes it up.
+    """
+    fresh = [one for one in uploads if one.file_id not in state.seen_uploads]
+    for upload in fresh:
+        with st.spinner(f"{word} {plain(upload.name)} …"):
+            try:
+                use(upload.name, upload.getvalue())
+            except DiagnosticsError as error:
+                state.report(upload.name, error)
+            state.seen_uploads.add(upload.file_id)
+            state.version += 1
+    return bool(fresh)
 
 
 def show_uploads(state: AppState) -> None:
@@ -85,40 +93,31 @@ def show_uploads(state: AppState) -> None:
             help="scikit-learn models as .skops, Keras models as .keras, or tables of predictions "
             "(labels or scores, with the id column or in the order of the data file).",
         )
-    changed = False
-    for name, content in _fresh(state, [data] if data else []):
-        changed = True
-        with st.spinner(f"Reading {plain(name)} …"):
-            try:
-                state.open_data(name, content)
-                forget_widgets("focus", "threshold", "rule", "role", "correct")
-            except DiagnosticsError as error:
-                state.report(name, error)
-    for name, content in _fresh(state, models or []):
-        changed = True
-        with st.spinner(f"Loading {plain(name)} …"):
-            try:
-                state.add_file(name, content)
-            except DiagnosticsError as error:
-                state.report(name, error)
-    if changed:
+    if _take(state, [data] if data else [], "Reading", state.open_data):
+        forget_widgets("focus", "threshold", "rule")
+        st.rerun()
+    if _take(state, models or [], "Loading", state.add_file):
         st.rerun()
 
 
 def show_problems(state: AppState) -> None:
     """Files that could not be used, one sentence each, until dismissed."""
     for problem in list(state.problems):
-        row = st.container(horizontal=True, vertical_alignment="center")
-        row.error(f"**{plain(problem.source)}**: {plain(problem.message)}", icon=":material/error:")
-        if row.button(
-            "Dismiss", key=f"dismiss-{problem.source}", type="tertiary", icon=":material/close:"
-        ):
-            state.problems.remove(problem)
-            st.rerun()
+        text, button = st.columns([6, 1], vertical_alignment="center")
+        text.error(message(problem.source, problem.message), icon=":material/error:")
+        button.button(
+            "Dismiss",
+            key=f"dismiss-{problem.source}",
+            type="tertiary",
+            icon=":material/close:",
+            on_click=state.problems.remove,
+            args=(problem,),
+        )
 
 
 def _apply(state: AppState) -> None:
     """Rebuild after a correction; where that fails, say so and go back."""
+    state.version += 1  # controls start anew, or a refused choice would be sent again
     try:
         state.rebuild()
     except DiagnosticsError as error:
@@ -128,7 +127,7 @@ def _apply(state: AppState) -> None:
             state.rebuild()
         except DiagnosticsError as again:
             state.report("What was understood", again)
-    forget_widgets("focus", "role", "correct", "threshold")
+    forget_widgets("focus", "threshold")
     st.rerun()
 
 
@@ -140,7 +139,7 @@ def _choose_target(state: AppState, columns: list[str]) -> None:
         "Target",
         columns,
         default=list(roles.target),
-        key=f"correct-target-{roles.target}",
+        key=f"correct-target-{state.version}",
         help="The column that the models predict. Several columns: one per output or label.",
     )
     if given and tuple(given) != roles.target:
@@ -157,7 +156,7 @@ def _choose_task(state: AppState, evalset: EvalSet | None) -> None:
         options,
         index=options.index(known) if known else None,
         format_func=lambda task: str(task.value).capitalize(),
-        key=f"correct-task-{known}",
+        key=f"correct-task-{state.version}",
         help="Binary: two classes. Multiclass: one of several. Multilabel: any number of labels. "
         "Regression: a number.",
     )
@@ -177,7 +176,7 @@ def _choose_positive(state: AppState, evalset: EvalSet | None) -> None:
         range(len(labels)),
         index=now,
         format_func=lambda index: str(labels[index]),
-        key=f"correct-positive-{now}",
+        key=f"correct-positive-{state.version}",
         help="The class that a model should find. Example: “yes” in “did not pay back”.",
     )
     if chosen is not None and chosen != now:
@@ -198,7 +197,7 @@ def _choose_split(state: AppState, evalset: EvalSet | None) -> None:
         range(len(options)),
         index=options.index(now),
         format_func=lambda index: "chosen for you" if options[index] is None else options[index],
-        key=f"correct-split-{now}",
+        key=f"correct-split-{state.version}",
         help=f"Rows whose column {plain(roles.split)} has this value. "
         "Judge a model on rows that it has not seen in training.",
     )
@@ -290,7 +289,7 @@ def show_columns(state: AppState) -> None:
     edited = st.data_editor(
         listing,
         hide_index=True,
-        key=f"role-editor-{hash(tuple(before.items()))}",
+        key=f"role-editor-{state.version}",
         disabled=["column", "type", "missing", "example", "why"],
         column_config={
             "role": st.column_config.SelectboxColumn("role", options=list(ROLES), required=True),
@@ -336,8 +335,9 @@ def show_models(state: AppState) -> None:
                 "model": entry.name,
                 "what it is": _kind(entry),
                 "file": entry.file,
-                "size": f"{info.size / 1e6:.2f} MB" if info else "",
+                "fits this data": _fit(entry, state.evalset),
                 "features": features,
+                "size": f"{info.size / 1e6:.2f} MB" if info and info.size else "",
                 "notes": " ".join(info.notes) if info else "",
             }
         )
@@ -346,6 +346,15 @@ def show_models(state: AppState) -> None:
         if entry.table is not None and entry.columns is not None:
             with st.expander(f"Columns of {plain(entry.file)}"):
                 _show_mapping(state, entry)
+
+
+def _fit(entry: ModelEntry, evalset: EvalSet | None) -> str:
+    if evalset is None:
+        return ""
+    problem = cached.problem_of(entry, evalset)
+    if problem is None:
+        return "Seen when it is compared"
+    return problem or "Yes"
 
 
 def _kind(entry: ModelEntry) -> str:

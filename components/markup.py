@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboard.figures.theme import ModelStyle
 
-__all__ = ["plain", "swatch"]
+__all__ = ["message", "plain", "swatch"]
 
 _MARKS = "\\`*_{}[]()#+!|~$:"
 # Marks and gaps in px, as Plotly draws them at a line width of 3.
@@ -43,3 +43,10 @@ def swatch(style: ModelStyle, width: int = 34) -> str:
         f'<span aria-hidden="true" style="display:inline-block;width:{width}px;height:3px;'
         f'vertical-align:middle;background:{paint}"></span>'
     )
+
+
+def message(source: str, text: str) -> str:
+    """A problem as Markdown: the source in bold, then the sentence, which may start with it."""
+    rest = text.removeprefix(f"{source} ").replace("`", "")
+    joint = " " if rest != text.replace("`", "") else ": "
+    return f"**{plain(source)}**{joint}{plain(rest)}"

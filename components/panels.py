@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from components import cached
-from components.markup import plain, swatch
+from components.markup import message, plain, swatch
 from components.state import AppState, app_state
-from dashboard.contracts import Result, Task
+from dashboard.contracts import Predictions, Result, Task
 from dashboard.diagnostics.baseline import Verdict, beats_baseline
 from dashboard.diagnostics.confusion import confusion_rows
 from dashboard.diagnostics.metric_list import headline_metrics
@@ -27,7 +28,7 @@ from dashboard.figures import figure_config, figure_html
 from dashboard.gallery import Exhibit, View, headline, per_row
 from dashboard.report import safe_csv
 from dashboard.settings import get_settings
-from dashboard.wording import number
+from dashboard.wording import number, tidy
 
 __all__ = [
     "guard",
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 _ROWS_SHOWN = 1_000
+_PICTURES = 12
 _LOG = logging.getLogger("sidelight")
 
 
@@ -59,10 +61,10 @@ def guard(what: str) -> Iterator[None]:
     try:
         yield
     except NotApplicable as error:
-        st.info(f"{what} does not apply here: {error.reason}", icon=":material/info:")
+        st.info(f"{what} does not apply here: {plain(error.reason)}", icon=":material/info:")
     except DiagnosticsError as error:
         _LOG.warning("%s: %s", what, error)
-        st.error(f"{what}: {error}", icon=":material/error:")
+        st.error(message(what, str(error)), icon=":material/error:")
 
 
 def needs(state: AppState) -> None:
@@ -87,7 +89,10 @@ def needs(state: AppState) -> None:
 def show_failures(failures: Sequence[Any]) -> None:
     """Models that gave no answers, one sentence each."""
     for failure in failures:
-        st.error(f"**{failure.name}** gave no answers. {failure.message}", icon=":material/error:")
+        st.error(
+            f"**{plain(failure.name)}** gave no answers. {plain(failure.message.replace('`', ''))}",
+            icon=":material/error:",
+        )
 
 
 def show_table(frame: pd.DataFrame, *, key: str, name: str) -> None:
@@ -129,11 +134,12 @@ def show_figure(
     )
     if caption and meta.get("caption"):
         st.caption(plain(str(meta["caption"])))
+    shade = theme()  # a download runs in another thread, which knows no theme
     with st.popover("Data and download", icon=":material/download:", type="tertiary"):
         st.caption("PNG or SVG: the camera above the chart; choose which in the sidebar.")
         st.download_button(
             "Interactive page (HTML)",
-            data=lambda: figure_html(figure, theme()).encode(),
+            data=lambda: figure_html(figure, shade).encode(),
             file_name=f"{name}.html",
             mime="text/html",
             key=f"html-{key}",
@@ -196,17 +202,11 @@ def _mark(table: MetricTable, model: str, baseline: str, metric: str) -> str:
     return ""
 
 
-def _tidy(*values: float) -> tuple[float, ...]:
-    """Rounding noise beside its own interval is zero: −1.35×10⁻¹⁴ [−11.0, 11.5]."""
-    size = max((abs(value) for value in values if not math.isnan(value)), default=0.0)
-    return tuple(0.0 if abs(value) < 1e-9 * size else value for value in values)
-
-
 def _cell(table: MetricTable, model: str, metric: str, baseline: str, reference: str | None) -> str:
     row = table.row(model, metric)
     if math.isnan(row.value):
         return f'<td title="{html.escape(row.reason)}">–</td>'
-    value, low, high = _tidy(row.value, row.low, row.high)
+    value, low, high = tidy(row.value, row.low, row.high)
     small = [] if math.isnan(low) else [f"[{number(low)}, {number(high)}]"]
     if reference is not None and model not in (reference, baseline):
         other = table.value(reference, metric)
@@ -280,13 +280,13 @@ def show_scores(state: AppState, answers: Answers, table: MetricTable) -> None:
 
 def show_headline(answers: Answers, table: MetricTable, view: View, place: Any) -> None:
     """The one sentence that answers the page's question, put at `place`, above the controls."""
-    said = headline(answers.everyone, table, view.operating, cached.diagnostic)
+    said = headline(answers.everyone, table, view.operating, cached.diagnostic, view.rule)
     first, stop, rest = said.partition(". ")
     lead = f"<strong>{html.escape(first + stop.strip())}</strong> {html.escape(rest)}"
     place.html(f'<p class="sl-headline" style="{_HEADLINE}">{lead}</p>')
 
 
-def places(shown: Sequence[Exhibit]) -> Iterator[tuple[Exhibit, Any]]:
+def places(state: AppState, shown: Sequence[Exhibit]) -> Iterator[tuple[Exhibit, Any]]:
     """Each exhibit with the place to draw it: under a heading, or in the tab that is open.
 
     What stands in a closed tab is not computed.
@@ -298,9 +298,12 @@ def places(shown: Sequence[Exhibit]) -> Iterator[tuple[Exhibit, Any]]:
     folded = [exhibit for exhibit in shown if exhibit.folded]
     if folded:
         st.header("Look closer", anchor=False)
-        tabs = st.tabs([one.title for one in folded], key="exhibits", on_change="rerun")
+        start = next((one.title for one in folded if one.name == state.tab), folded[0].title)
+        names = [one.title for one in folded]
+        tabs = st.tabs(names, default=start, key="exhibits", on_change="rerun")
         for exhibit, tab in zip(folded, tabs, strict=True):
             if tab.open:
+                state.tab = exhibit.name if exhibit is not folded[0] else ""
                 tab.caption(exhibit.question)
                 yield exhibit, tab
 
@@ -336,12 +339,13 @@ def show_rows(answers: Answers, view: View, clicked: Mapping[str, tuple[int, int
         matrix = cached.diagnostic("confusion", each, threshold=threshold, label=label)
         true, pred = clicked[each.name]
         rows = confusion_rows(each, true, pred, threshold=threshold, label=label)
-        frame = answers.evalset.frame.iloc[rows]
+        frame = _with_answers(answers.evalset.frame.iloc[rows], each, rows, label)
         shown = frame.head(_ROWS_SHOWN)
         st.markdown(
             f"**{plain(each.name)}**: {len(rows):,} rows are {plain(matrix.labels[true])} and were "
             f"called {plain(matrix.labels[pred])}; {len(shown):,} of {len(rows):,} shown."
         )
+        _show_pictures(answers.evalset.X, rows)
         st.dataframe(shown, key=f"rows-{each.name}", hide_index=False, height=260)
         st.download_button(
             f"All {len(rows):,} rows (CSV)",
@@ -352,6 +356,41 @@ def show_rows(answers: Answers, view: View, clicked: Mapping[str, tuple[int, int
             icon=":material/download:",
             on_click="ignore",
         )
+
+
+def _with_answers(
+    frame: pd.DataFrame, each: Predictions, rows: Any, label: int | None
+) -> pd.DataFrame:
+    """The rows with the model's answer in front: its label and the score of the class in focus."""
+    at = np.searchsorted(each.rows, rows)
+    front: dict[str, Any] = {}
+    if each.y_pred is not None and each.y_pred.ndim == 1:
+        names = np.array([str(one) for one in each.target.labels], dtype=object)
+        front["predicted"] = names[each.y_pred[at]]
+    if each.y_score is not None:
+        score = each.y_score[at]
+        if score.ndim == 2:
+            score = score[:, label] if label is not None else score.max(axis=1)
+        front["score"] = score
+    front = {f"model: {name}": values for name, values in front.items()}
+    return pd.concat([pd.DataFrame(front, index=frame.index), frame], axis="columns")
+
+
+def _show_pictures(X: Any, rows: Any) -> None:
+    """The first images among the rows, where the features are images."""
+    if not isinstance(X, np.ndarray) or X.ndim not in (3, 4) or not len(rows):
+        return
+    shown = X[rows[:_PICTURES]].astype(float)
+    low, high = float(np.nanmin(X[rows])), float(np.nanmax(X[rows]))
+    scaled = np.nan_to_num((shown - low) / ((high - low) or 1.0)).clip(0, 1)
+    times = max(1, 72 // scaled.shape[1])  # small pixels are shown as squares, not as a blur
+    large = scaled.repeat(times, axis=1).repeat(times, axis=2)
+    st.image(
+        [one[..., 0] if one.ndim == 3 and one.shape[-1] == 1 else one for one in large],
+        caption=[f"row {int(row)}" for row in rows[:_PICTURES]],
+        width=72,
+    )
+    st.caption(f"{len(shown):,} of {len(rows):,} images.")
 
 
 def show_every_number(table: MetricTable) -> None:

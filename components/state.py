@@ -1,8 +1,4 @@
-"""One typed `AppState` for a browser session, and its mirror in the address bar.
-
-The only user of `st.session_state`. A link carries the sample, the threshold, the shown
-models and the focus class, so it reproduces the view; the page is in the path.
-"""
+"""One typed `AppState` for a browser session: the only user of `st.session_state`."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -30,13 +26,12 @@ from dashboard.errors import DiagnosticsError, LimitExceeded, ModelError
 from dashboard.figures.theme import ModelStyle, baseline_style, style_of
 from dashboard.gallery import Cells
 from dashboard.models import identify, load_model
-from dashboard.samples import Sample, list_samples, read_sample
+from dashboard.samples import Sample, read_sample
 from dashboard.settings import get_settings
 
 __all__ = ["AppState", "ModelEntry", "Problem", "app_state"]
 
 _KEY = "sidelight"
-_DEFAULT_SAMPLE = "loans"
 _TABLES = {"text", "parquet", "feather", "excel", "json", "npz", "npy", "compressed"}
 # What belongs to the data set at hand, and comes back when another turns out to be unusable.
 _OF_THE_DATA = (
@@ -126,9 +121,14 @@ class AppState:
     rule: str = "score"
     label: int | None = None
     normalise: Cells = "true"
+    against_rest: bool = False
+    cost_fp: float = 1.0
+    cost_fn: float = 5.0
+    tab: str = ""
     picture: Literal["png", "svg"] = "png"
     started: bool = False
     before: dict[str, Any] | None = None
+    version: int = 0
     undo: list[tuple[Roles, Task | None, Label | None, str | None]] = field(default_factory=list)
 
     # -- models ---------------------------------------------------------------------------
@@ -174,6 +174,14 @@ class AppState:
         for entry in self.entries:
             if entry.key == key and name.strip():
                 entry.name = self.free_name(name, besides=key)
+
+    def arrange(self, files: Sequence[str]) -> None:
+        """Show exactly the models of these files, in this order; the others follow, hidden."""
+        place = {file: at for at, file in enumerate(files)}
+        if any(entry.file in place for entry in self.entries):
+            self.entries.sort(key=lambda entry: place.get(entry.file, len(place)))
+            for entry in self.entries:
+                entry.shown = entry.file in place
 
     def remove(self, key: str) -> None:
         self.entries = [entry for entry in self.entries if entry.key != key]
@@ -372,76 +380,3 @@ def forget_widgets(*prefixes: str) -> None:
     for key in list(st.session_state):
         if str(key).startswith(prefixes):
             del st.session_state[key]
-
-
-def start(
-    state: AppState, load: Callable[[Sample, str], Model], read: Callable[[Sample, str], Table]
-) -> None:
-    """On a session's first run open what the link names, else the default sample."""
-    if state.started:
-        return
-    state.started = True
-    known = [sample.key for sample in list_samples()]
-    wanted = st.query_params.get("sample", _DEFAULT_SAMPLE)
-    if wanted not in known:
-        state.problems.append(
-            Problem(
-                f"sample {wanted}",
-                f"The link names the sample {wanted!r}, which does not exist. "
-                f"There are: {', '.join(known)}.",
-            )
-        )
-        wanted = _DEFAULT_SAMPLE
-    try:
-        state.open_sample(wanted, load, read)
-    except DiagnosticsError as error:
-        state.report(wanted, error)
-    _read_link(state)
-
-
-def _read_link(state: AppState) -> None:
-    """Threshold, rule, focus class and shown models from the address; nonsense is ignored."""
-    link = st.query_params
-    try:
-        state.threshold = min(max(float(link.get("threshold", state.threshold)), 0.0), 1.0)
-    except ValueError:
-        state.problems.append(Problem("link", "The link's threshold is not a number: ignored."))
-    state.rule = link["rule"] if link.get("rule") in {"score", "flagged", "recall"} else "score"
-    cells = link.get("cells")
-    state.normalise = next((one for one in get_args(Cells) if one == cells), "true")
-    if state.evalset is not None and "class" in link:
-        names = [str(label) for label in state.evalset.target.labels]
-        state.label = names.index(link["class"]) if link["class"] in names else state.label
-    if "models" in link:
-        wanted = set(link.get_all("models"))
-        if wanted & {entry.name for entry in state.entries}:
-            for entry in state.entries:
-                entry.shown = entry.name in wanted
-    reference = link.get("reference")
-    state.reference = next((one.key for one in state.entries if one.name == reference), None)
-
-
-def write_link(state: AppState) -> None:
-    """Mirror the state in the address bar; what equals the default is left out."""
-    wanted: dict[str, str | list[str]] = {}
-    if state.sample is not None:
-        wanted["sample"] = state.sample
-        default = read_sample(state.sample).threshold
-    else:
-        default = 0.5
-    if state.threshold != default:
-        wanted["threshold"] = f"{state.threshold:g}"
-    if state.rule != "score":
-        wanted["rule"] = state.rule
-    if state.normalise != "true":
-        wanted["cells"] = state.normalise
-    if len(state.shown) != len(state.entries):
-        wanted["models"] = [entry.name for entry in state.shown]
-    reference = next((one for one in state.entries if one.key == state.reference), None)
-    if reference is not None:
-        wanted["reference"] = reference.name
-    if state.evalset is not None and state.label is not None:
-        wanted["class"] = str(state.evalset.target.labels[state.label])
-    present = {name: st.query_params.get_all(name) for name in st.query_params}
-    if present != {k: v if isinstance(v, list) else [v] for k, v in wanted.items()}:
-        st.query_params.from_dict(wanted)

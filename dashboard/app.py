@@ -14,11 +14,11 @@ sys.path[:] = [
 
 import streamlit as st  # noqa: E402
 
-from components import cached, sidebar, state  # noqa: E402
+from components import cached, links, sidebar, state  # noqa: E402
 
 st.set_page_config(page_title="Sidelight", page_icon="🔦", layout="wide", initial_sidebar_state=300)
 session = state.app_state()
-state.start(session, cached.sample_model, cached.sample_table)
+links.start(session, cached.sample_model, cached.sample_table)
 page = st.navigation(
     [
         st.Page(ROOT / "pages" / "home.py", title="Home", icon=":material/home:", default=True),
@@ -27,4 +27,4 @@ page = st.navigation(
 )
 sidebar.show_sidebar(session)
 page.run()
-state.write_link(session)
+links.write_link(session)

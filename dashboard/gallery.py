@@ -60,6 +60,7 @@ class View:
     styles : model name → colour, dash and marker.
     label : class or label in focus; None for binary and regression.
     operating : model name → outcomes at its threshold, for the class in focus.
+    rule : how the thresholds were placed, see `diagnostics.operating.RULES`.
     normalise : one of `ConfusionMatrix.shares`, or the difference to the reference.
     reference : the model that differences are taken against.
     against_rest : multiclass: show the class in focus against the rest, not all classes.
@@ -69,6 +70,7 @@ class View:
     styles: Mapping[str, ModelStyle]
     label: int | None = None
     operating: Mapping[str, Counts] = field(default_factory=dict)
+    rule: str = "score"
     normalise: Cells = "true"
     against_rest: bool = False
     cost_fp: float = 1.0
@@ -394,7 +396,7 @@ def per_row(exhibit: Exhibit, drawings: Sequence[Drawing]) -> int:
         if isinstance(one, ConfusionMatrix)
     ]
     if sizes:
-        columns = 4 if max(sizes) <= 4 else 3 if max(sizes) <= 6 else 2
+        columns = 4 if max(sizes) <= 4 else 3 if max(sizes) <= 10 else 2
     return max(min(columns, len(drawings)), min(columns, 2))
 
 
@@ -426,15 +428,20 @@ def headline(
     table: MetricTable,
     operating: Mapping[str, Counts],
     compute: Compute = compute_now,
+    rule: str = "score",
 ) -> str:
     """Computed from the numbers: who is best, what it misses, who beats nothing, what to do.
 
-    `everyone` starts with the baseline.
+    `everyone` starts with the baseline; `rule` placed the thresholds, and only thresholds that
+    nobody chose on purpose ("score") are blamed.
     """
     baseline, *models = everyone
     target = baseline.target
     if target.task is Task.BINARY and target.pos_label is not None:
-        return _binary_headline(baseline, models, table, operating, compute)
+        said = _binary_headline(baseline, models, table, operating)
+        if rule == "score":
+            said = f"{said} {_remedy(models, table, operating, compute)}".strip()
+        return said
     if not target.task.is_classification:
         return headline_regression(table, baseline=baseline.name)
     if target.task is Task.MULTILABEL:
@@ -450,24 +457,32 @@ def _binary_headline(
     models: Sequence[Predictions],
     table: MetricTable,
     operating: Mapping[str, Counts],
-    compute: Compute,
 ) -> str:
     target = baseline.target
     majority = baseline.y_pred[0] if baseline.y_pred is not None else 0
-    said = headline_binary(
+    return headline_binary(
         table,
         operating,
         baseline=baseline.name,
         answer=f"“{target.labels[int(majority)]}”",
         positive=f"rows that are “{target.labels[target.pos_label or 0]}”",
     )
+
+
+def _remedy(
+    models: Sequence[Predictions],
+    table: MetricTable,
+    operating: Mapping[str, Counts],
+    compute: Compute,
+) -> str:
+    """What another threshold would bring to the model that ranks best, or ""."""
     ranked = {
         each.name: compute("thresholds", each)
         for each in models
         if each.name in operating and not math.isnan(table.value(each.name, "roc_auc"))
     }
     if not ranked:
-        return said
+        return ""
     name = max(ranked, key=lambda one: table.value(one, "roc_auc"))
     best = ranked[name].at(ranked[name].best("f1"))
-    return f"{said} {other_threshold(operating[name], best, name)}".strip()
+    return other_threshold(operating[name], best, name)

@@ -15,7 +15,8 @@ view = inputs.view(session, answers)
 table = cached.score_table(answers, view)
 panels.show_headline(answers, table, view, answer)
 panels.show_scores(session, answers, table)
-for exhibit, place in panels.places(exhibits(answers.evalset.target.task, answers.predictions)):
+shown = exhibits(answers.evalset.target.task, answers.predictions)
+for exhibit, place in panels.places(session, shown):
     with place, panels.guard(exhibit.title):
         view = inputs.exhibit_options(session, exhibit, view, answers)
         clicked = panels.show_exhibit(exhibit, answers, view)

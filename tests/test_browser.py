@@ -132,6 +132,18 @@ def test_upload_compare_move_the_threshold(
     page.screenshot(path=screenshots / "performance-uploaded.png", full_page=True)
 
 
+def test_files_dropped_in_a_hurry_are_not_lost(page: Any, server: Server, wine: Path) -> None:
+    _open(page, server)
+    uploads = page.get_by_test_id("stFileUploaderDropzoneInput")
+    uploads.nth(0).set_input_files(wine / "wine.csv")
+    page.wait_for_timeout(150)
+    uploads.nth(1).set_input_files([wine / "linear.skops", wine / "forest.skops"])
+    sidebar = page.get_by_test_id("stSidebar")
+    expect(sidebar.get_by_text("linear", exact=True).first).to_be_visible(timeout=30_000)
+    expect(sidebar.get_by_text("forest", exact=True).first).to_be_visible(timeout=30_000)
+    _clean(page)
+
+
 def test_click_the_worst_cell_and_see_the_rows(
     page: Any, server: Server, screenshots: Path
 ) -> None:

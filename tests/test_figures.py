@@ -80,7 +80,7 @@ def _every_figure(name: str, label: str, theme: look.Theme) -> dict[str, go.Figu
         ),
         "roc": figures.plot_roc([compute_roc(p, threshold=0.5) for p in two], theme=theme),
         "precision_recall": figures.plot_precision_recall(
-            [compute_precision_recall(p, threshold=0.5, n_bootstrap=50) for p in two], theme=theme
+            [compute_precision_recall(p, threshold=0.5) for p in two], theme=theme
         ),
         "gain": figures.plot_gain([compute_gain(p, threshold=0.5) for p in two], theme=theme),
         "lift": figures.plot_lift([compute_gain(p, threshold=0.5) for p in two], theme=theme),
@@ -495,20 +495,20 @@ def test_the_operating_point_is_on_both_curves(threshold: float) -> None:
     assert roc.marker.symbol == "triangle-up"
     assert roc.text[0].startswith(f"At {str(threshold)[1:]} <i>forest</i><br>catches {tp} of")
     assert f"flags {fp} of {(~truth).sum()} negatives" in roc.text[0]
-    curve = compute_precision_recall(p, threshold=threshold, n_bootstrap=20)
+    curve = compute_precision_recall(p, threshold=threshold)
     pr = figures.plot_precision_recall([curve], style).data[-1]
     assert (pr.x[0], pr.y[0]) == pytest.approx((tp / truth.sum(), tp / (tp + fp)))
 
 
 def test_nothing_flagged_has_no_point_on_precision_recall() -> None:
-    curve = compute_precision_recall(_binary("forest"), threshold=2.0, n_bootstrap=20)
+    curve = compute_precision_recall(_binary("forest"), threshold=2.0)
     figure = figures.plot_precision_recall([curve])
     assert all(trace.mode == "lines" for trace in figure.data)
 
 
 def test_prevalence_line() -> None:
     p = _binary("forest")
-    figure = figures.plot_precision_recall([compute_precision_recall(p, n_bootstrap=20)])
+    figure = figures.plot_precision_recall([compute_precision_recall(p)])
     assert figure.data[0].y == pytest.approx([p.target.y.mean()] * 2)
     assert "are positive" in figure.layout.annotations[0].text
 

@@ -145,7 +145,7 @@ def test_the_last_model_stays_shown_and_hidden_ones_are_in_the_link() -> None:
     for key in [one.key for one in eyes]:
         at.button(key=key).click()
         _sound(at.run())
-    assert at.query_params["models"] == "Support vector machine"
+    assert at.query_params["models"] == "svm.skops"
 
 
 def test_selections_survive_a_page_change() -> None:
@@ -235,7 +235,14 @@ def test_rename_reorder_reference_remove() -> None:
     assert _state(at).entries[1].style.colour == colour  # a model keeps its colour
     at.button(key=f"reference-{third}").click()
     _sound(at.run())
-    assert at.query_params["reference"] == _state(at).entries[2].name
+    assert at.query_params["reference"] == _state(at).entries[2].file
+    assert at.query_params["models"] == ["forest.skops", "logistic.skops", "svm.skops"]
+    assert at.query_params["name"] == ["forest.skops=Champion (2)", "logistic.skops=Champion"]
+    again = AppTest.from_file(APP, default_timeout=120)
+    again.query_params.update({name: at.query_params[name] for name in at.query_params})
+    _sound(again.run())
+    names = [entry.name for entry in _state(again).entries]
+    assert names == ["Champion (2)", "Champion", "Support vector machine"]
     at.button(key=f"remove-{second}").click()
     _sound(at.run())
     assert [entry.key for entry in _state(at).entries] == [first, third]
@@ -269,6 +276,18 @@ def test_a_correction_that_cannot_be_is_one_message_and_is_taken_back() -> None:
     _sound(at.run())
     assert len(at.error) == 1 and "diagnosis" in at.error[0].value
     assert _state(at).evalset.target.task == "binary"
+
+
+def test_a_refused_target_does_not_stick() -> None:
+    at = _cancer()
+    target = next(one for one in at.multiselect if one.label == "Target")
+    target.set_value(["diagnosis", "mean_radius"])
+    _sound(at.run())
+    assert len(at.error) == 1
+    at.button(key=next(one.key for one in at.button if "dismiss" in str(one.key))).click()
+    _sound(at.run())
+    assert not at.error
+    assert next(one for one in at.multiselect if one.label == "Target").value == ["diagnosis"]
 
 
 def test_columns_of_a_prediction_file_are_corrected() -> None:

@@ -353,7 +353,11 @@ def _interval(
 ) -> tuple[float, float]:
     focus = positive_class(predictions.target) if label is None else label
     truth, score = predictions.truth_of(focus), predictions.scores_of(focus)
-    estimate = rank_interval(truth, score, predictions.sample_weight, metric=metric, level=level)
+    if not truth.any() or truth.all():
+        return float("nan"), float("nan")
+    given = predictions.sample_weight
+    weight = None if given is None else given.astype(np.float64)
+    estimate = rank_interval(truth, score, weight, metric=metric, level=level)
     return estimate.low, estimate.high
 
 

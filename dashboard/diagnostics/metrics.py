@@ -231,9 +231,21 @@ def _assembled(
             estimate = found.get((metric.name, j))
             if estimate is not None:
                 label, n = ("", predictions.n) if j < 0 else (labels[j], int(support[j]))
-                rows.append(MetricRow(predictions.name, label, metric.name, *estimate[:3], n,
-                                      estimate.reason))  # fmt: skip
+                value, low, high = _around_value(estimate)
+                rows.append(
+                    MetricRow(
+                        predictions.name, label, metric.name, value, low, high, n, estimate.reason
+                    )
+                )
     return MetricTable(tuple(rows))
+
+
+def _around_value(estimate: Estimate) -> tuple[float, float, float]:
+    """The value with bounds that hold it; nan bounds stay."""
+    # A statistic that cannot pass its value in any resample has all percentiles on one side: R²
+    # of a constant mean is at most 0 however the rows are redrawn, so [−.0003, −3×10⁻⁸] around 0.
+    value = estimate.value
+    return value, min(estimate.low, value), max(estimate.high, value)
 
 
 def _support(predictions: Predictions) -> Sequence[int]:

@@ -1,0 +1,139 @@
+"""The address bar mirrors the state, so that a link reproduces the view.
+
+Models are named by their files, which renaming does not change. The page is in the path. Data and
+models that a person uploaded are not in the link; a sample is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import get_args
+
+import streamlit as st
+
+from components.state import AppState, Problem
+from dashboard.contracts import Model
+from dashboard.data import Table
+from dashboard.diagnostics.operating import RULES
+from dashboard.errors import DiagnosticsError
+from dashboard.gallery import EXHIBITS, Cells
+from dashboard.samples import Sample, list_samples, read_sample
+
+__all__ = ["start", "write_link"]
+
+_DEFAULT_SAMPLE = "loans"
+
+
+def start(
+    state: AppState, load: Callable[[Sample, str], Model], read: Callable[[Sample, str], Table]
+) -> None:
+    """On a session's first run open what the link names, else the default sample."""
+    if state.started:
+        return
+    state.started = True
+    known = [sample.key for sample in list_samples()]
+    wanted = st.query_params.get("sample", _DEFAULT_SAMPLE)
+    if wanted not in known:
+        there = f"which does not exist. There are: {', '.join(known)}."
+        state.problems.append(
+            Problem(f"sample {wanted}", f"The link names the sample {wanted!r}, {there}")
+        )
+        wanted = _DEFAULT_SAMPLE
+    try:
+        state.open_sample(wanted, load, read)
+    except DiagnosticsError as error:
+        state.report(wanted, error)
+    _read_view(state)
+    _read_models(state)
+
+
+def _number(state: AppState, name: str, now: float, high: float) -> float:
+    given = st.query_params.get(name)
+    if given is None:
+        return now
+    try:
+        return min(max(float(given), 0.0), high)
+    except ValueError:
+        state.problems.append(Problem("link", f"Its {name} {given!r} is no number: left out."))
+        return now
+
+
+def _read_view(state: AppState) -> None:
+    """Threshold, rule, focus, cells, costs and the open tab; unknown words are left out."""
+    link = st.query_params
+    state.threshold = _number(state, "threshold", state.threshold, 1.0)
+    state.cost_fp = _number(state, "cost_fp", state.cost_fp, 1e9)
+    state.cost_fn = _number(state, "cost_fn", state.cost_fn, 1e9)
+    state.rule = link["rule"] if link.get("rule") in RULES else "score"
+    state.tab = link["tab"] if link.get("tab") in EXHIBITS else ""
+    state.against_rest = link.get("rest") == "1"
+    cells = link.get("cells")
+    state.normalise = next((one for one in get_args(Cells) if one == cells), "true")
+    if state.evalset is not None and "class" in link:
+        names = [str(label) for label in state.evalset.target.labels]
+        state.label = names.index(link["class"]) if link["class"] in names else None
+
+
+def _read_models(state: AppState) -> None:
+    """Which models are shown in which order, their new names, and the reference."""
+    link = st.query_params
+    for given in link.get_all("name"):
+        file, _, name = given.partition("=")
+        for entry in state.entries:
+            if entry.file == file and name:
+                state.rename(entry.key, name)
+    if "models" in link:
+        state.arrange(link.get_all("models"))
+    reference = link.get("reference")
+    state.reference = next((one.key for one in state.entries if one.file == reference), None)
+
+
+def _view(state: AppState) -> dict[str, str | list[str]]:
+    """The present view as parameters; what equals its default is left out."""
+    start = 0.5 if state.sample is None else read_sample(state.sample).threshold
+    fresh = AppState()
+    candidates: dict[str, tuple[str, bool]] = {
+        "sample": (state.sample or "", state.sample is not None),
+        "threshold": (f"{state.threshold:g}", state.threshold != start),
+        "rule": (state.rule, state.rule != fresh.rule),
+        "cells": (state.normalise, state.normalise != fresh.normalise),
+        "rest": ("1", state.against_rest),
+        "cost_fp": (f"{state.cost_fp:g}", state.cost_fp != fresh.cost_fp),
+        "cost_fn": (f"{state.cost_fn:g}", state.cost_fn != fresh.cost_fn),
+        "tab": (state.tab, bool(state.tab)),
+    }
+    wanted: dict[str, str | list[str]] = {
+        name: value for name, (value, differs) in candidates.items() if differs
+    }
+    if state.evalset is not None and state.label is not None:
+        wanted["class"] = str(state.evalset.target.labels[state.label])
+    return wanted
+
+
+def _models(state: AppState) -> dict[str, str | list[str]]:
+    if state.sample is None:
+        return {}
+    recorded = {item.file: item.name for item in read_sample(state.sample).models}
+    wanted: dict[str, str | list[str]] = {}
+    shown = [entry.file for entry in state.shown]
+    if shown != list(recorded):
+        wanted["models"] = shown
+    names = [
+        f"{entry.file}={entry.name}"
+        for entry in state.entries
+        if recorded.get(entry.file, entry.name) != entry.name
+    ]
+    if names:
+        wanted["name"] = names
+    reference = next((one for one in state.entries if one.key == state.reference), None)
+    if reference is not None:
+        wanted["reference"] = reference.file
+    return wanted
+
+
+def write_link(state: AppState) -> None:
+    """Mirror the state in the address bar."""
+    wanted = {**_view(state), **_models(state)}
+    present = {name: st.query_params.get_all(name) for name in st.query_params}
+    if present != {k: v if isinstance(v, list) else [v] for k, v in wanted.items()}:
+        st.query_params.from_dict(wanted)
