@@ -341,7 +341,9 @@ def show_models(state: AppState) -> None:
                 "notes": " ".join(info.notes) if info else "",
             }
         )
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="models-table")
+    listing = pd.DataFrame(rows)
+    told = [name for name in listing.columns if (listing[name] != "").any()]
+    st.dataframe(listing[told], hide_index=True, key="models-table")
     for entry in state.entries:
         if entry.table is not None and entry.columns is not None:
             with st.expander(f"Columns of {plain(entry.file)}"):

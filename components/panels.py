@@ -385,6 +385,8 @@ def _show_pictures(X: Any, rows: Any) -> None:
     scaled = np.nan_to_num((shown - low) / ((high - low) or 1.0)).clip(0, 1)
     times = max(1, 72 // scaled.shape[1])  # small pixels are shown as squares, not as a blur
     large = scaled.repeat(times, axis=1).repeat(times, axis=2)
+    edge = [(0, 0), (2, 2), (2, 2), *[(0, 0)] * (large.ndim - 3)]
+    large = np.pad(large, edge, constant_values=0.5)  # neighbours stay apart
     st.image(
         [one[..., 0] if one.ndim == 3 and one.shape[-1] == 1 else one for one in large],
         caption=[f"row {int(row)}" for row in rows[:_PICTURES]],

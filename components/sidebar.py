@@ -37,13 +37,14 @@ def show_sidebar(state: AppState) -> None:
 def _show_picture_choice(state: AppState) -> None:
     """What the camera button of each chart saves; Plotly has one button for both."""
     chosen = st.segmented_control(
-        "The camera on each chart saves",
+        "Save charts as",
         ["png", "svg"],
         default=state.picture,
         required=True,
         format_func=str.upper,
         key="picture",
-        help="PNG for slides and chat, SVG for print: it stays sharp at any size.",
+        help="What the camera above each chart saves. PNG for slides and chat; SVG for print, "
+        "where it stays sharp at any size.",
     )
     state.picture = "svg" if chosen == "svg" else "png"
 
