@@ -69,7 +69,7 @@ OPTIONS: dict[str, str | int | bool | list[str]] = {
     "theme.light.secondaryBackgroundColor": "#f3f6f6",
     "theme.light.textColor": "#1b2430",
     "theme.light.linkColor": "#0f766e",
-    "theme.dark.primaryColor": "#178f85",
+    "theme.dark.primaryColor": "#13837a",
     "theme.dark.backgroundColor": "#0e1117",
     "theme.dark.secondaryBackgroundColor": "#1a202b",
     "theme.dark.textColor": "#edf1f4",
