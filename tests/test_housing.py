@@ -13,10 +13,12 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.model_selection import KFold, StratifiedShuffleSplit
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeRegressor
 
+import dashboard
 from dashboard.__main__ import main
 
 TARGET = "median_house_value"
@@ -43,7 +45,7 @@ def _pipeline(model: object, train: pd.DataFrame) -> Pipeline:
     columns = ColumnTransformer(
         [
             ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numbers),
-            ("place", OneHotEncoder(), ["ocean_proximity"]),
+            ("place", OneHotEncoder(handle_unknown="ignore"), ["ocean_proximity"]),
         ]
     )
     return make_pipeline(columns, model).fit(train.drop(columns=TARGET), train[TARGET])
@@ -103,3 +105,38 @@ def test_raw_file_is_understood(housing_path: Path) -> None:
     assert int(evalset.X["total_bedrooms"].isna().sum()) == 207
     assert int((evalset.target.y == 500_001).sum()) == 965
     assert evalset.target.task == "regression"
+
+
+@pytest.mark.slow
+def test_forest_memorises_the_training_part(folder: Path) -> None:
+    train = pd.read_csv(folder / "train.csv")
+    forest = _pipeline(RandomForestRegressor(random_state=42, n_jobs=2), train)
+    result = dashboard.evaluate(train, target=TARGET, models={"forest": forest}, metrics=["rmse"])
+    assert result.scores.value("forest", "rmse") == pytest.approx(18_651, rel=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "mean", "spread"),
+    [
+        (LinearRegression(), 69_104, None),
+        (DecisionTreeRegressor(random_state=42), 71_630, 2_914),
+        (RandomForestRegressor(random_state=42, n_jobs=2), 50_436, 2_203),
+    ],
+    ids=["linear", "tree", "forest"],
+)
+def test_ten_folds(folder: Path, model: object, mean: float, spread: float | None) -> None:
+    train = pd.read_csv(folder / "train.csv")
+    scores = []
+    for fit, rest in KFold(10).split(train):
+        pipeline = _pipeline(model, train.iloc[fit])
+        result = dashboard.evaluate(
+            train.iloc[rest].reset_index(drop=True),
+            target=TARGET,
+            models={"m": pipeline},
+            metrics=["rmse"],
+        )
+        scores.append(result.scores.value("m", "rmse"))
+    assert np.mean(scores) == pytest.approx(mean, rel=0.01)
+    if spread is not None:
+        assert np.std(scores) == pytest.approx(spread, rel=0.05)
