@@ -173,8 +173,8 @@ BINARY = [
     Case("rounding is clipped", [0, 1], raw(scores=[-1e-8, 1 + 1e-7]), None, [0.0, 1.0], P),
     Case("log-odds", [0, 1], raw(scores=[-2.5, 0.5]), None, [-2.5, 0.5], L,
          note="range from -2.5 to 0.5, so they are read as log-odds"),
-    Case("just beyond rounding", [0, 1], raw(scores=[0.0, 1.00001]), None, [0.0, 1.00001], L),
-    Case("points", [0, 1], raw(scores=[20.0, 70.0]), None, [20.0, 70.0], L, note="percentages"),
+    Case("just beyond rounding", [0, 1], raw(scores=[0.0, 1.00001]), None, [0.0, 1.00001], D),
+    Case("points", [0, 1], raw(scores=[20.0, 70.0]), None, [20.0, 70.0], D, note="percentages"),
     Case("decision values", [0, 1], raw(scores=[-2.5, 0.5], kind=D), None, [-2.5, 0.5], D),
     Case("decision values inside 0 and 1", [0, 1], raw(scores=[0.25, 0.5], kind=D), None,
          [0.25, 0.5], D),
@@ -246,13 +246,22 @@ MULTICLASS = [
     Case("class codes", CYCLE, raw(scores=EIGHTHS, classes=[0, 1, 2]), [2, 0, 1], EIGHTHS, P,
          note="codes"),
     Case("own labels win", CYCLE, raw(["a", "a", "a"], scores=EIGHTHS), [0, 0, 0], EIGHTHS, P),
-    Case("logits", CYCLE, raw(scores=LOG), [2, 0, 1], EIGHTHS, P, note="softmax"),
     Case("logits by name", CYCLE, raw(scores={"logits": np.array(LOG) / 1.0}), [2, 0, 1], EIGHTHS,
          P, note="softmax"),
     Case("one infinite logit", CYCLE, raw(scores=[[INF, 0.0, 5.0], [0.0, 0.0, -INF],
          [0.0, 0.0, -INF]]), [0, 0, 0], [[1, 0, 0], [0.5, 0.5, 0], [0.5, 0.5, 0]], P),
     Case("two infinite logits", CYCLE, raw(scores=[[INF, INF, 5.0], [0.0, 0.0, -INF], LOG[0]]),
          [0, 2], [[0.5, 0.5, 0], EIGHTHS[0]], P, rows=[1, 2]),
+    # A softmax network's log-odds have negatives; these are columns of overshooting shares.
+    Case("shares up to 1.3", CYCLE, raw(scores=[[0.1, 0.1, 1.3], [0.9, 0.25, 0.25],
+         [0.25, 1.0, 0.15]]), [2, 0, 1], [[0.1, 0.1, 1.3], [0.9, 0.25, 0.25],
+         [0.25, 1.0, 0.15]], D, note="neither probabilities nor log-odds"),
+    Case("votes", CYCLE, raw(scores=[[3, 1, 6], [7, 3, 1], [0, 8, 2]]), [2, 0, 1],
+         [[3, 1, 6], [7, 3, 1], [0, 8, 2]], D, note="percentages or points"),
+    Case("log-odds without negatives, said", CYCLE, raw(scores=LOG, kind=L), [2, 0, 1], EIGHTHS,
+         P, note="softmax"),
+    Case("log-odds around zero", CYCLE, raw(scores=np.array(LOG) - LOG2), [2, 0, 1], EIGHTHS, P,
+         note="read as log-odds"),
     Case("decision values", CYCLE, raw(scores=LOG, kind=D), [2, 0, 1], LOG, D),
     Case("sigmoids", CYCLE, raw(scores=[[0.5, 0.5, 0.75], [0.0, 0.25, 0.0], [1.0, 0.5, 0.25]]),
          [2, 1, 0], [[0.5, 0.5, 0.75], [0.0, 0.25, 0.0], [1.0, 0.5, 0.25]], S,
@@ -273,9 +282,11 @@ MULTICLASS = [
          note="rescaled to 1"),
     Case("percentages, rounded", CYCLE, raw(scores=[[33, 33, 33], [10, 10, 80], [0, 100, 0]]),
          [0, 2, 1], [[1 / 3] * 3, [0.1, 0.1, 0.8], [0, 1, 0]], P, note="rescaled to 1"),
-    Case("positive log-odds that sum to nearly 100", CYCLE, raw(scores=[[LOG2, 0, 98], EQUAL,
-         EQUAL]), [2, 0, 0], [[2 * np.exp(-98), np.exp(-98), 1], [1 / 3] * 3, [1 / 3] * 3], P,
-         note="softmax"),
+    Case("log-odds, one row sums to nearly 100", CYCLE, raw(scores=[[LOG2, 0, 98], EQUAL,
+         np.negative(EQUAL)]), [2, 0, 0], [[2 * np.exp(-98), np.exp(-98), 1], [1 / 3] * 3,
+         [1 / 3] * 3], P, note="softmax"),
+    Case("points that sum to nearly 100", CYCLE, raw(scores=[[LOG2, 0, 98], EQUAL, EQUAL]),
+         [2, 0, 0], [[LOG2, 0, 98], EQUAL, EQUAL], D, note="percentages or points"),
     Case("percentages", CYCLE, raw(scores=[[50, 30, 20], [10, 10, 80], [0, 100, 0]]), [0, 2, 1],
          [[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0, 1, 0]], P, note="percentages"),
     Case("class unknown to the model", CYCLE, raw(scores=[[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]],
@@ -318,7 +329,10 @@ MULTILABEL = [
          1]]), classes=[np.array([0, 1])] * 3), [[1, 0, 0], [0, 0, 0], [1, 1, 1]]),
     Case("scores beside classes of each label", TAGS, raw(scores=np.array(EIGHTHS), classes=[
          np.array([0, 1])] * 3), None, EIGHTHS, P),
-    Case("(n, k) scores", TAGS, raw(scores=EIGHTHS), None, EIGHTHS, P),
+    Case("(n, k) scores", TAGS, raw(scores=EIGHTHS), None, EIGHTHS, P,
+         note="The source names no labels; its columns are read in the order sun, rain, wind."),
+    Case("labels without names", TAGS, raw(np.array([[1, 0, 0], [0, 0, 0], [1, 1, 1]])),
+         [[1, 0, 0], [0, 0, 0], [1, 1, 1]], note="in the order sun, rain, wind."),
     Case("labels", TAGS, raw(np.array([[1, 0, 0], [0, 0, 0], [1, 1, 1]])),
          [[1, 0, 0], [0, 0, 0], [1, 1, 1]]),
     Case("bools", TAGS, raw(np.array([[1, 0, 0], [0, 0, 0], [1, 1, 1]], dtype=bool)),
@@ -356,7 +370,8 @@ REGRESSION = [
     Case("nullable", [1.5, 2.5], raw(pd.array([1.0, pd.NA])), [1.0], rows=[0]),
     Case("infinite and NaN", [1.5, 2.5, 3.5], raw([INF, NAN, 3.0]), [3.0], rows=[2],
          note="2 of 3 rows have no usable prediction and are left out for this model."),
-    Case("several outputs", OUTPUTS, raw([[1, 10], [2, 20], [3, 30]]), [[1, 10], [2, 20], [3, 30]]),
+    Case("several outputs", OUTPUTS, raw([[1, 10], [2, 20], [3, 30]]), [[1, 10], [2, 20], [3, 30]],
+         note="The source names no outputs; its columns are read in the order height, weight."),
     Case("outputs in another order", OUTPUTS, raw(pd.DataFrame({"weight": [10, 20, 30], "height":
          [1, 2, 3]})), [[1, 10], [2, 20], [3, 30]]),
     Case("three outputs, each moved", pd.DataFrame({"a": [1.5, 2], "b": [3, 4], "c": [5, 6]}), raw(
@@ -500,6 +515,47 @@ def test_the_oddest_answers_are_read_or_refused_in_a_sentence(truth: Any) -> Non
                     got = Predictions.normalise(answer, more, name="m")
                     assert got.y_score is None or not np.isnan(got.y_score).any()
                     assert got.y_pred is None or got.y_pred.shape == got.target.y.shape
+
+
+@pytest.mark.parametrize(
+    ("truth", "given"),
+    [
+        (TAGS, raw(scores={"wind": [0.5, 0, 1], "sun": [0, 0, 1], "rain": [0.25, 1, 0]})),
+        (TAGS, raw(pd.DataFrame(0, index=range(3), columns=["wind", "sun", "rain"]))),
+        (OUTPUTS, raw(scores={"weight": [10.0, 20, 30], "height": [1.0, 2, 3]})),
+        (OUTPUTS, raw([[10, 1], [20, 2], [30, 3]], classes=["weight", "height"])),
+    ],
+)
+def test_named_outputs_need_no_word_on_their_order(truth: Any, given: RawPredictions) -> None:
+    notes = Predictions.normalise(given, Target.from_values(truth), name="m").notes
+    assert not any("in the order" in note for note in notes)
+
+
+def test_the_order_is_said_once_for_labels_and_scores() -> None:
+    both = raw(TAGS.to_numpy(), scores=TAGS.to_numpy() / 2)
+    notes = Predictions.normalise(both, Target.from_values(TAGS), name="m").notes
+    assert sum("in the order sun, rain, wind" in note for note in notes) == 1
+
+
+def test_shares_that_overshoot_are_ranked_and_not_turned_into_probabilities() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    from dashboard.diagnostics.metrics import compute_metrics
+
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, 3, 400)
+    scores = rng.dirichlet([0.4] * 3, 400) + 0.3 * np.eye(3)[truth]
+    scores *= 1.4 / scores.sum(axis=1, keepdims=True)
+    scores = np.minimum(scores, 1.3)
+    names = np.array(["a", "b", "c"])
+    target = Target.from_values(names[truth])
+    got = Predictions.normalise(raw(scores=scores, classes=list("abc")), target, name="m")
+    assert got.score_kind is D
+    table = compute_metrics(got, metrics=["log_loss", "roc_auc"], n_bootstrap=2)
+    assert np.isnan(table.value("m", "log_loss"))
+    for k, name in enumerate(names):
+        expected = roc_auc_score(truth == k, scores[:, k])
+        assert table.value("m", "roc_auc", str(name)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_float32_scores_stay_float32() -> None:

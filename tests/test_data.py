@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.contracts import Task
+from dashboard.contracts import Predictions, RawPredictions, Task
 from dashboard.data import (
     ALL_ROWS,
     EvalSet,
+    Roles,
     RowLedger,
     Table,
     build_evalset,
@@ -26,6 +28,7 @@ from dashboard.data import (
     load_data,
     read_table,
 )
+from dashboard.diagnostics.metrics import compute_metrics
 from dashboard.errors import DataError, DiagnosticsError, LimitExceeded, ParameterError
 from dashboard.settings import Settings
 
@@ -54,6 +57,74 @@ def test_a_plain_table() -> None:
     assert evalset.ledger.sentence() == "All 100 rows are evaluated."
     assert evalset.sample_weight is None
     assert evalset.time_order() is None
+
+
+GENRES = {"action": 0.2, "comedy": 0.5, "drama": 0.7}
+
+
+def films() -> pd.DataFrame:
+    """Three labels of different frequency, so that every mix-up of columns changes a score."""
+    rng = np.random.default_rng(1)
+    return pd.DataFrame(
+        {"x": rng.normal(size=N)} | {k: (rng.random(N) < p).astype(int) for k, p in GENRES.items()}
+    )
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(GENRES)))
+def test_labels_are_matched_in_the_order_of_the_file_however_they_are_named(
+    order: tuple[str, ...],
+) -> None:
+    given = films()
+    perfect = RawPredictions(scores=given[list(GENRES)].to_numpy(dtype=float) * 0.8 + 0.1)
+    table = Table.from_frame("films", given)
+    picked = infer_roles(table, target=order[0])
+    for column in order[1:]:
+        picked = picked.replace_role(column, "target")
+    ways = {
+        "named": build_evalset(table, target=order),
+        "in one text": build_evalset(table, target=", ".join(order)),
+        "in memory": evalset_from_frame(given, list(order)),
+        "picked": build_evalset(table, picked),
+        "chosen": build_evalset(table, infer_roles(table).with_targets(order)),
+        "by hand": build_evalset(table, Roles(target=order, features=("x",))),
+    }
+    for way, evalset in ways.items():
+        assert evalset.target.labels == tuple(GENRES), way
+        assert evalset.roles.target == tuple(GENRES), way
+        assert evalset.target.name == "action, comedy, drama", way
+        got = Predictions.normalise(perfect, evalset.target, name="m")
+        assert compute_metrics(got, metrics=["f1_macro"]).value("m", "f1_macro") == 1.0, way
+        changed = any("order of the file" in note for note in evalset.notes)
+        assert changed == (order != tuple(GENRES)), way
+    assert len({evalset.digest for evalset in list(ways.values())[:3]}) == 1
+
+
+def test_outputs_are_matched_in_the_order_of_the_file() -> None:
+    rng = np.random.default_rng(2)
+    given = pd.DataFrame(
+        {"x": rng.normal(size=N), "height": rng.normal(170, 9, N), "weight": rng.normal(70, 9, N)}
+    )
+    evalset = evalset_from_frame(given, target=["weight", "height"])
+    assert evalset.target.labels == ("height", "weight")
+    assert evalset.notes[0] == (
+        "The target columns are taken in the order of the file (height and weight), not in the "
+        "order in which they were chosen (weight and height); a model that names no outputs must "
+        "give them in it."
+    )
+    perfect = RawPredictions(labels=given[["height", "weight"]].to_numpy())
+    got = Predictions.normalise(perfect, evalset.target, name="m")
+    np.testing.assert_array_equal(got.y_pred, got.target.y)
+
+
+def test_a_target_that_is_only_the_last_column_is_said_first() -> None:
+    given = pd.DataFrame({"x": range(60), "proximity": ["near", "far", "sea"] * 20})
+    assert evalset_from_frame(given).notes[0] == (
+        "The target is a guess: 'proximity' is the last column. Choose another if it is not what "
+        "the models predict."
+    )
+    assert evalset_from_frame(given, target="proximity").notes == ()
+    usual = evalset_from_frame(given.rename(columns={"proximity": "class"}))
+    assert not any("guess" in note for note in usual.notes)
 
 
 def test_rows_are_left_out_once_and_counted() -> None:
@@ -220,7 +291,8 @@ def csv(text: str) -> Table:
     ("text", "options", "words"),
     [
         ("x,y\n1,\n2,\n", {}, ["None of the 2 rows", "2 without a label in 'y'"]),
-        ("x,y\n1,a\n2,a\n", {}, ["one class only", "a in all 2 rows"]),
+        ("x,target\n1,a\n2,a\n", {}, ["The target has one class: a in all 2 rows"]),
+        ("x,y\n1,a\n2,a\n", {}, ["The target y has one class: a in all 2 rows"]),
         ("x,y\n1,a\n2,b\n", {"target": "z"}, ["'z' is not a column of data.csv"]),
         ("y\n1\n2\n", {}, ["one column, 'y'"]),
         ("x,y,w\n1,a,0\n2,b,0\n", {"weight": "w"}, ["Every weight in 'w' is zero"]),

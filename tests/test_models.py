@@ -19,6 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import skops.io
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import (
@@ -49,14 +51,21 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
     StackingClassifier,
+    StackingRegressor,
     VotingClassifier,
 )
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.feature_selection import SelectKBest
+from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier, TweedieRegressor
+from sklearn.linear_model import (
+    LogisticRegression,
+    Ridge,
+    RidgeCV,
+    SGDClassifier,
+    TweedieRegressor,
+)
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
@@ -66,7 +75,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
+    KBinsDiscretizer,
     OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
     SplineTransformer,
     StandardScaler,
     TargetEncoder,
@@ -74,7 +86,8 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from dashboard.contracts import Model, RawPredictions, ScoreKind
+from dashboard.contracts import Model, Predictions, RawPredictions, ScoreKind
+from dashboard.data import evalset_from_frame
 from dashboard.errors import LimitExceeded, ModelError, ParameterError, UntrustedModel
 from dashboard.models import adapt, identify, load_model
 from dashboard.models.allowed import TRUSTED
@@ -103,6 +116,24 @@ def columns() -> ColumnTransformer:
         ),
         (OneHotEncoder(handle_unknown="ignore"), ["city"]),
     )
+
+
+def by_dtype() -> ColumnTransformer:
+    """As written for a table of houses: numbers, and everything else."""
+    return make_column_transformer(
+        (
+            make_pipeline(SimpleImputer(), FunctionTransformer(np.abs), StandardScaler()),
+            make_column_selector(dtype_include=np.number),
+        ),
+        (
+            OneHotEncoder(handle_unknown="ignore"),
+            make_column_selector(dtype_include=object, dtype_exclude=np.generic),
+        ),
+    )
+
+
+UFUNCS = (np.log1p, np.log, np.log10, np.log2, np.sqrt, np.cbrt, np.exp, np.expm1, np.square)
+OTHERS = (np.abs, np.sign, np.reciprocal, np.tanh, np.clip, np.nan_to_num, np.round, expit)
 
 
 ESTIMATORS: dict[str, tuple[Callable[[], Any], Any, Any]] = {
@@ -188,6 +219,49 @@ ESTIMATORS: dict[str, tuple[Callable[[], Any], Any, Any]] = {
         Y2,
     ),
     "pipeline on columns": (lambda: make_pipeline(columns(), LogisticRegression()), FRAME, Y2),
+    "pipeline on columns chosen by dtype": (
+        lambda: make_pipeline(by_dtype(), TransformedTargetRegressor(RandomForestRegressor(3))),
+        FRAME.astype({"city": object}),
+        YV,
+    ),
+    "pipeline on columns chosen by several dtypes": (
+        lambda: make_pipeline(
+            ColumnTransformer(
+                [
+                    ("n", SimpleImputer(), make_column_selector(dtype_include=[np.floating])),
+                    (
+                        "c",
+                        OrdinalEncoder(),
+                        make_column_selector(dtype_include=[object, pd.CategoricalDtype, bool]),
+                    ),
+                ]
+            ),
+            HistGradientBoostingRegressor(max_iter=4),
+        ),
+        FRAME.astype({"city": "category"}),
+        YV,
+    ),
+    "binned columns": (
+        lambda: make_pipeline(
+            KBinsDiscretizer(3, quantile_method="averaged_inverted_cdf"), Ridge()
+        ),
+        X,
+        YV,
+    ),
+    "polynomials": (lambda: make_pipeline(PolynomialFeatures(2), Ridge()), X, YV),
+    "best columns by F": (
+        lambda: make_pipeline(SelectKBest(f_classif, k=2), LogisticRegression()),
+        X,
+        Y3,
+    ),
+    "stacking regression": (
+        lambda: StackingRegressor(
+            [("a", Ridge()), ("b", RandomForestRegressor(3, random_state=0))],
+            final_estimator=RidgeCV(),
+        ),
+        X,
+        YV,
+    ),
     "pipeline with target encoding": (
         lambda: make_pipeline(
             ColumnTransformer([("city", TargetEncoder(cv=2), ["city"])], remainder="passthrough"),
@@ -264,6 +338,24 @@ def test_skops_answers_equal_the_native_object(kind: str, files: Path) -> None:
     assert model.info.notes == ()
     # In memory the same object gives the same answers.
     np.testing.assert_array_equal(adapt(native).predict(features).labels, raw.labels)
+
+
+@pytest.mark.parametrize("function", [*UFUNCS, *OTHERS], ids=lambda each: each.__name__)
+def test_plain_functions_of_numpy_are_steps(function: Any) -> None:
+    arguments = {"a_min": 0.2, "a_max": 0.9} if function is np.clip else None
+    step = FunctionTransformer(function, kw_args=arguments)
+    model = make_pipeline(step, Ridge()).fit(np.abs(X) + 0.1, YV)
+    loaded = load_model(dumped(model), "m.skops").predict(np.abs(X) + 0.1)
+    np.testing.assert_array_equal(loaded.labels, model.predict(np.abs(X) + 0.1))
+
+
+@pytest.mark.parametrize("vectorizer", [CountVectorizer(), TfidfVectorizer(stop_words="english")])
+def test_text_beside_numbers(vectorizer: Any) -> None:
+    given = pd.DataFrame({"text": TEXTS, "age": X[:, 0]})
+    parts = ColumnTransformer([("t", vectorizer, "text"), ("n", StandardScaler(), ["age"])])
+    model = make_pipeline(parts, LogisticRegression()).fit(given, Y2)
+    loaded = load_model(dumped(model), "m.skops").predict(given)
+    np.testing.assert_array_equal(loaded.scores, model.predict_proba(given))
 
 
 def test_info_names_steps_columns_and_task() -> None:
@@ -609,6 +701,43 @@ def test_an_own_class_is_named_and_refused() -> None:
         load_model(dumped(own_step), "own.skops")
 
 
+def step(function: Any) -> bytes:
+    return dumped(make_pipeline(FunctionTransformer(function), Ridge()).fit(X, YV))
+
+
+def test_what_is_refused_says_what_to_do_in_its_place() -> None:
+    for content, words, absent in [
+        (step(square), "leave own classes and functions out of the model", "NumPy"),
+        (step(np.asarray), "numpy.asarray, which is not on the list", "own classes"),
+        (
+            step(np.asarray),
+            "use a step of scikit-learn or a NumPy function such as np.log1p",
+            "own",
+        ),
+        (step(partial(np.clip, a_min=0, a_max=1)), "FunctionTransformer(function, kw_args=", "own"),
+    ]:
+        with pytest.raises(UntrustedModel) as caught:
+            load_model(content, "own.skops")
+        assert words in str(caught.value)
+        assert absent not in str(caught.value).replace("own.skops", "")
+        assert "table of predictions" in str(caught.value)
+    foreign = tampered(step(np.abs), attribute("a", function("xgboost.sklearn", "XGBClassifier")))
+    with pytest.raises(UntrustedModel, match=r"xgboost is not opened here"):
+        load_model(foreign, "m.skops")
+
+
+@pytest.mark.parametrize("loader", ["ObjectNode", "FunctionNode", "DictNode", "DTypeNode"])
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("numpy", "number"), ("builtins", "object"), ("pandas", "CategoricalDtype")],
+)
+def test_types_are_named_and_never_built(module: str, name: str, loader: str) -> None:
+    content = dumped(LogisticRegression().fit(X, Y2))
+    node = {**function(module, name, loader), "content": text({})}
+    with pytest.raises(UntrustedModel, match="which no export writes"):
+        load_model(tampered(content, attribute("C", node)), "nice.skops")
+
+
 def square(values: Any) -> Any:
     return values**2
 
@@ -616,7 +745,16 @@ def square(values: Any) -> Any:
 def test_the_list_is_exact_and_holds_nothing_that_opens_files_or_runs_text() -> None:
     assert len(set(TRUSTED)) == len(TRUSTED)
     for name in TRUSTED:
-        assert name.split(".")[0] in ("sklearn", "numpy", "scipy", "functools")
+        assert name.split(".")[0] in (
+            "sklearn",
+            "numpy",
+            "scipy",
+            "functools",
+            "builtins",
+            "pandas",
+        )
+        assert name.split(".")[0] != "builtins" or name == "builtins.object"
+        assert name.split(".")[0] != "pandas" or name.endswith(".CategoricalDtype")
         assert not re.search(r"load|open|read|eval|exec|Memory|rv_|PyFunc|memmap|vectorize", name)
 
 
@@ -1404,6 +1542,29 @@ def test_several_inputs_of_one_column_are_dealt_by_order_when_no_name_fits(keras
         2,
         2,
     )
+
+
+@pytest.mark.parametrize("target", [["height", "weight"], ["weight", "height"]])
+@pytest.mark.parametrize("names", [("weight", "height"), ("w", "h"), (None, None)])
+def test_heads_that_carry_the_names_of_targets_are_matched_by_name(
+    keras: Any, names: tuple[str | None, str | None], target: list[str]
+) -> None:
+    inputs = keras.Input((2,))
+    heads = [
+        keras.layers.Dense(1, name=name, kernel_initializer="zeros", bias_initializer=start)(inputs)
+        for name, start in zip(names, map(keras.initializers.Constant, (70.0, 170.0)), strict=True)
+    ]
+    given = pd.DataFrame(
+        {"a": X[:, 0], "b": X[:, 1], "height": X[:, 2] + 170, "weight": X[:, 3] + 70}
+    )
+    evalset = evalset_from_frame(given, target=target)
+    answers = adapt(keras.Model(inputs, heads), "net").predict(evalset.X)
+    got = Predictions.normalise(answers, evalset.target, name="net")
+    assert got.y_pred is not None
+    assert evalset.target.labels == ("height", "weight")
+    by_name = names == ("weight", "height")
+    assert got.y_pred[0].tolist() == ([170.0, 70.0] if by_name else [70.0, 170.0])
+    assert any("in the order height, weight" in note for note in got.notes) == (not by_name)
 
 
 def test_a_layer_too_wide_for_one_row_is_refused(keras: Any) -> None:

@@ -80,8 +80,9 @@ def test_the_target_is_found_by_name_else_last(names: list[str], target: str) ->
 def test_given_targets() -> None:
     given = table(a=range(N), b=range(N), c=range(N))
     assert infer_roles(given, target="b").target == ("b",)
-    assert infer_roles(given, target=["c", "a"]).target == ("c", "a")
-    assert infer_roles(given, target="c, a").target == ("c", "a")
+    assert infer_roles(given, target=["c", "a"]).target == ("a", "c")
+    assert infer_roles(given, target="c, a").target == ("a", "c")
+    assert infer_roles(given, target=["c", "a"]).named == ("c", "a")
     assert infer_roles(given, target=["c", "a"]).features == ("b",)
     with pytest.raises(DataError, match="given twice"):
         infer_roles(given, target=["a", "a"])
@@ -179,13 +180,44 @@ def test_every_move_keeps_one_role_per_column(column: str, role: str) -> None:
 
 def test_targets_are_added_or_replaced() -> None:
     start = infer_roles(loans())
-    assert start.replace_role("income", "target").target == ("default", "income")
+    assert start.replace_role("income", "target").target == ("income", "default")
     exact = start.with_targets(["region"])
     assert exact.target == ("region",)
     assert exact.role_of("default") == "feature"
-    assert start.with_targets(["region", "default"]).target == ("region", "default")
+    assert start.with_targets(["region", "default"]).target == ("default", "region")
     with pytest.raises(ParameterError, match="no column 'nope'"):
         start.with_targets(["nope"])
+
+
+@pytest.mark.parametrize("picks", [("c", "b", "a"), ("b", "c", "a"), ("a", "c", "b")])
+def test_targets_stand_in_the_order_of_the_table_however_they_were_picked(
+    picks: tuple[str, ...],
+) -> None:
+    given = table(x=range(N), a=range(N), b=range(N), c=range(N))
+    one_by_one = infer_roles(given)
+    assert one_by_one.target == ("c",)
+    for pick in picks:
+        one_by_one = one_by_one.replace_role(pick, "target")
+    at_once = infer_roles(given).with_targets(picks)
+    back_and_forth = at_once.replace_role("b", "feature").replace_role("b", "target")
+    named = infer_roles(given, target=picks)
+    for roles in (one_by_one, at_once, back_and_forth, named):
+        assert roles.target == ("a", "b", "c")
+        assert roles.features == ("x",)
+    assert at_once.named == named.named == picks
+
+
+def test_features_keep_the_order_of_the_table_after_a_target_was_changed() -> None:
+    roles = infer_roles(table(a=range(N), y=range(N), b=range(N))).with_targets(["b"])
+    assert roles.features == ("a", "y")
+
+
+def test_a_guess_from_the_last_column_only_is_a_guess_until_it_is_chosen() -> None:
+    given = table(a=range(N), price=range(N))
+    assert infer_roles(given).target_is_guess
+    assert not infer_roles(given, target="price").target_is_guess
+    assert not infer_roles(given).with_targets(["price"]).target_is_guess
+    assert not infer_roles(table(a=range(N), churn=range(N))).target_is_guess
 
 
 def test_unknown_roles_and_columns() -> None:

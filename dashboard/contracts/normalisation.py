@@ -12,7 +12,14 @@ import pandas as pd
 
 from ..errors import ParameterError, PredictionError
 from .score_columns import Expected, number_array, read_columns
-from .scores import Scores, binary_scores, label_scores, match_classes, multiclass_scores
+from .scores import (
+    Scores,
+    binary_scores,
+    label_scores,
+    match_classes,
+    multiclass_scores,
+    unnamed_order,
+)
 from .vocabulary import (
     Label,
     ScoreKind,
@@ -85,7 +92,7 @@ def normalise_answers(answers: Answers, expected: Expected) -> NormalForm:
     scores = _scores(answers, y_pred, expected)
     if y_pred is None and expected.task is Task.MULTICLASS:
         y_pred = _argmax(scores.values)
-    return _kept(y_pred, scores, (*notes, *scores.notes), expected)
+    return _kept(y_pred, scores, tuple(dict.fromkeys((*notes, *scores.notes))), expected)
 
 
 def _readable(answers: Answers) -> Answers:
@@ -324,7 +331,8 @@ def _label_matrix(answers: Answers, expected: Expected) -> tuple[npt.NDArray[Any
         )
     positional = columns.classes == tuple(range(len(expected.labels)))
     if columns.classes is None or positional:
-        positions, note = list(range(columns.width)), None
+        positions: list[int] = list(range(columns.width))
+        note: str | None = unnamed_order(expected)
     else:
         positions, note = match_classes(columns.classes, expected.labels)
     if sorted(positions) != list(range(len(expected.labels))):
@@ -389,7 +397,7 @@ def _numbers(answers: Answers, expected: Expected) -> NormalForm:
             f"y_pred has {plural(columns.width, 'column')}; the target has {wanted}. "
             "Pass one column per output in that order."
         )
-    note = None
+    note = unnamed_order(expected) if labels else None
     if columns.classes is not None and labels and len(columns.classes) == width:
         positions, note = match_classes(columns.classes, labels)
         array = array[:, np.argsort(positions)]

@@ -185,10 +185,22 @@ def _read_mapping(
                 )
     if len(scores) == 1:
         return read_columns(next(iter(scores.values())), classes, kind, expected, what)
+    if _one_head_each(scores, expected):
+        columns = read_columns(list(scores.values()), classes, kind, expected, what)
+        return columns.noting(f"Its outputs are named otherwise: {listing(scores)}.")
     raise PredictionError(
         f"The source answers with {len(scores)} outputs ({listing(scores)}); one, or one per class "
         f"({listing(expected.labels)}), is needed. Name the outputs like the classes, or pass one."
     )
+
+
+def _one_head_each(names: Any, expected: Expected) -> bool:
+    """Whether there is one output for each label or target, and none is named like one."""
+    if expected.task not in (Task.MULTILABEL, Task.MULTIOUTPUT_REGRESSION):
+        return False
+    labels = [label for label in map(canonical_label, names) if label is not None]
+    unknown = match_labels(labels, expected.labels).unknown
+    return len(unknown) == len(names) == len(expected.labels)
 
 
 def _is_list_of_columns(scores: Sequence[Any], expected: Expected) -> bool:

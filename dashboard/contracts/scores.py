@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..errors import PredictionError
 from .score_columns import Columns, Expected
-from .vocabulary import Label, ScoreKind, listing, match_labels, plural
+from .vocabulary import Label, ScoreKind, Task, listing, match_labels, plural
 
 __all__ = [
     "Scores",
@@ -18,6 +18,7 @@ __all__ = [
     "label_scores",
     "match_classes",
     "multiclass_scores",
+    "unnamed_order",
 ]
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -71,9 +72,7 @@ def _arrange(columns: Columns, expected: Expected, fill: float) -> Columns:
     if columns.classes is None:
         if columns.width != len(labels):
             raise PredictionError(_wrong_width(columns.width, labels))
-        return columns.noting(
-            f"The source names no classes; its columns are read in the order {listing(labels)}."
-        )
+        return columns.noting(unnamed_order(expected))
     if len(columns.classes) != columns.width:
         raise PredictionError(_wrong_width(columns.width, columns.classes))
     positions, note = match_classes(columns.classes, labels)
@@ -86,6 +85,15 @@ def _arrange(columns: Columns, expected: Expected, fill: float) -> Columns:
         f"The model does not know {listing(lacking)} and never answers it." if lacking else None
     )
     return columns.noting(note, unseen, values=arranged)
+
+
+def unnamed_order(expected: Expected) -> str:
+    """What is assumed of columns that the source does not name."""
+    words = {Task.MULTILABEL: "labels", Task.MULTIOUTPUT_REGRESSION: "outputs"}
+    return (
+        f"The source names no {words.get(expected.task, 'classes')}; its columns are read in the "
+        f"order {listing(expected.labels)}."
+    )
 
 
 def _wrong_width(width: int, labels: Sequence[Label]) -> str:
@@ -112,10 +120,16 @@ def _settle_kind(columns: Columns) -> Columns:
             f"y_score was said to hold probabilities and ranges from {low:.3g} to {high:.3g}; "
             "values in [0, 1] are needed. Convert them, or leave the kind of score open."
         )
-    note = f"Scores range from {low:.3g} to {high:.3g}, so they are read as log-odds (logits)."
-    if low >= 0:
-        note += " None is negative: if they are percentages or points, convert them first."
-    return columns.noting(note, kind=ScoreKind.LOGIT)
+    spread = f"Scores range from {low:.3g} to {high:.3g}"
+    if not (columns.values < -OVERSHOOT).any():
+        # Some log-odds of a model are negative; a softmax of shares or votes means nothing.
+        note = (
+            f"{spread} and none is negative, so they are neither probabilities nor log-odds: they "
+            "only rank, and log loss and Brier score do not apply. If they are percentages or "
+            "points, convert them first."
+        )
+        return columns.noting(note, kind=ScoreKind.DECISION)
+    return columns.noting(f"{spread}, so they are read as log-odds (logits).", kind=ScoreKind.LOGIT)
 
 
 def _finite_range(values: FloatArray) -> tuple[float, float]:

@@ -71,6 +71,11 @@ def encode_target(
     return encoded
 
 
+def _called(name: str) -> str:
+    """`target price`, and only `target` for a column of that name."""
+    return "target" if name.strip().lower() == "target" else f"target {name}"
+
+
 def _frame(values: Any, name: str) -> pd.DataFrame:
     if not isinstance(values, (pd.DataFrame, pd.Series)) and hasattr(values, "to_pandas"):
         values = values.to_pandas()
@@ -82,7 +87,7 @@ def _frame(values: Any, name: str) -> pd.DataFrame:
         frame = _frame_from_array(_array(values), name)
     if frame.shape[1] == 0 or len(frame) == 0:
         raise DataError(
-            f"The target {name} has {plural(len(frame), 'row')} and "
+            f"The {_called(name)} has {plural(len(frame), 'row')} and "
             f"{plural(frame.shape[1], 'column')}; at least one of each is needed."
         )
     return frame
@@ -109,7 +114,7 @@ def _frame_from_array(array: npt.NDArray[Any], name: str) -> pd.DataFrame:
     if array.ndim in (1, 2):
         return pd.DataFrame({name: array.reshape(-1)})
     raise DataError(
-        f"The target {name} has the shape {array.shape}; (rows,) or (rows, columns) is needed. "
+        f"The {_called(name)} has the shape {array.shape}; (rows,) or (rows, columns) is needed. "
         "Pass one value or one row of columns for each row of data."
     )
 
@@ -118,7 +123,7 @@ def _check_complete(frame: pd.DataFrame, name: str) -> None:
     n_missing = int(frame.isna().any(axis=1).sum())
     if n_missing:
         raise DataError(
-            f"The target {name} has no value in {n_missing:,} of {plural(len(frame), 'row')}. "
+            f"The {_called(name)} has no value in {n_missing:,} of {plural(len(frame), 'row')}. "
             "Leave these rows out first."
         )
 
@@ -128,12 +133,12 @@ def _encode_column(
 ) -> EncodedTarget:
     if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
         raise DataError(
-            f"The target {name} holds dates or durations; classes or numbers are needed. "
+            f"The {_called(name)} holds dates or durations; classes or numbers are needed. "
             "Choose another column, or turn it into numbers."
         )
     if task in (Task.MULTILABEL, Task.MULTIOUTPUT_REGRESSION):
         raise ParameterError(
-            f"The task {task} was asked for; the target {name} is one column. "
+            f"The task {task} was asked for; the {_called(name)} is one column. "
             "Pass one column per label or output, or choose another task."
         )
     numbers = _numbers(column)
@@ -178,7 +183,7 @@ def _encode_numbers(values: Any, name: str, reason: str | None) -> EncodedTarget
         y = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"The task regression was asked for; the target {name} holds values that are no "
+            f"The task regression was asked for; the {_called(name)} holds values that are no "
             f"numbers ({error}). Clean the column, or choose a classification task."
         ) from error
     _check_finite(y, name)
@@ -192,7 +197,7 @@ def _check_finite(y: npt.NDArray[np.float64], name: str) -> None:
     n_infinite = int((~np.isfinite(y)).reshape(len(y), -1).any(axis=1).sum())
     if n_infinite:
         raise DataError(
-            f"The target {name} is infinite in {n_infinite:,} of {plural(len(y), 'row')}; "
+            f"The {_called(name)} is infinite in {n_infinite:,} of {plural(len(y), 'row')}; "
             "finite numbers are needed. Leave these rows out or correct them."
         )
 
@@ -205,7 +210,7 @@ def _encode_classes(
     _check_class_count(labels, name, len(column), max_classes)
     if task is Task.BINARY and len(labels) != 2:
         raise ParameterError(
-            f"The task binary was asked for; the target {name} has {len(labels):,} classes "
+            f"The task binary was asked for; the {_called(name)} has {len(labels):,} classes "
             f"({listing(labels)}). Choose multiclass, or a target with two classes."
         )
     order = {label: i for i, label in enumerate(labels)}
@@ -220,12 +225,12 @@ def _encode_classes(
 def _check_class_count(labels: Sequence[Label], name: str, n: int, max_classes: int) -> None:
     if len(labels) == 1:
         raise DataError(
-            f"The target {name} has one class only: {labels[0]} in all {plural(n, 'row')}. "
+            f"The {_called(name)} has one class: {labels[0]} in all {plural(n, 'row')}. "
             "At least two are needed; choose another column or rows with both classes."
         )
     if len(labels) > max_classes:
         raise LimitExceeded(
-            f"The target {name} has {len(labels):,} distinct values in {plural(n, 'row')}; "
+            f"The {_called(name)} has {len(labels):,} distinct values in {plural(n, 'row')}; "
             f"max_classes allows {max_classes:,}. Choose regression if they are quantities, "
             "ignore the column if they are identifiers, or raise the limit "
             "(SIDELIGHT_MAX_CLASSES)."
@@ -251,7 +256,7 @@ def _encode_columns(frame: pd.DataFrame, name: str, task: Task | None) -> Encode
     if one_hot and (task is Task.MULTICLASS or (task is Task.BINARY and len(names) == 2)):
         return _encode_one_hot(y, names, name, task)
     raise ParameterError(
-        f"The task {task} was asked for; the target {name} is {len(names):,} columns "
+        f"The task {task} was asked for; the {_called(name)} is {len(names):,} columns "
         f"({listing(names)}) {_matrix_content(zero_one, one_hot)}. "
         "Choose another task, or one column."
     )
@@ -270,8 +275,8 @@ def _matrix(frame: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
         y = frame.to_numpy(dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"The target {name} is {frame.shape[1]:,} columns and not all hold numbers ({error}). "
-            "Choose one column, or columns of numbers or of 0 and 1."
+            f"The {_called(name)} is {frame.shape[1]:,} columns and not all hold numbers "
+            f"({error}). Choose one column, or columns of numbers or of 0 and 1."
         ) from error
     _check_finite(y, name)
     return y

@@ -101,12 +101,12 @@ def table_of_arrays(
     if X.ndim == 1:
         X = X[:, None]
     if X.dtype.kind not in PLAIN_KINDS:
-        raise DataError(f"Array {key!r} of {name} is of type {X.dtype}. Numbers are needed.")
+        raise DataError(f"{name} holds an array {key!r} of the type {X.dtype}. Numbers are needed.")
     others = {k: v for k, v in arrays.items() if v.ndim and len(v) == len(X)}
     left = [f"{k} {v.shape}" for k, v in arrays.items() if k not in others]
     if any(_bare(k) in TARGETS for k in arrays if k not in others):
         raise DataError(
-            f"The arrays of {name} differ in length: {key} has {len(X):,} rows, and there are "
+            f"{name} has arrays that differ in length: {key} has {len(X):,} rows, and there are "
             f"{listing(left, 4)}. Save one label per row."
         )
     if left:
@@ -123,7 +123,7 @@ def _members(data: bytes, name: str, settings: Settings) -> dict[str, Array]:
             check_unpacked_size(size, len(data), name, settings)
             return {
                 member.filename.removesuffix(".npy"): _load(
-                    archive.read(member), f"{name}, array {member.filename!r},", settings
+                    archive.read(member), f"{name} (array {member.filename!r})", settings
                 )
                 for member in members
             }
@@ -165,7 +165,7 @@ def _same_length(arrays: dict[str, Array], name: str) -> dict[str, Array]:
     if any(a.ndim == 0 for a in arrays.values()) or len({len(a) for a in arrays.values()}) != 1:
         sizes = listing([f"{key} {a.shape}" for key, a in arrays.items()], 6)
         raise DataError(
-            f"The arrays of {name} do not have one length ({sizes}). Save the features as X and "
+            f"{name} has arrays of more than one length ({sizes}). Save the features as X and "
             f"the labels as y, with one row per example."
         )
     return arrays
@@ -176,21 +176,22 @@ def _columns(arrays: dict[str, Array], name: str, settings: Settings) -> pd.Data
     columns: dict[str, Any] = {}
     for key, array in arrays.items():
         if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
-            columns[key] = _plain(array.reshape(len(array)))
+            columns[key] = _plain(array.reshape(len(array)), name)
         else:
             flat = array.reshape(len(array), -1)
             check_shape(len(flat), flat.shape[1], name, settings)
             for i in range(flat.shape[1]):
-                columns[f"{key}_{i}"] = _plain(flat[:, i])
+                columns[f"{key}_{i}"] = _plain(flat[:, i], name)
     return pd.DataFrame(columns)
 
 
-def _plain(vector: Array) -> Any:
+def _plain(vector: Array, name: str) -> Any:
     """One array as a column of numbers, text or dates."""
     kind = vector.dtype.kind
     if kind not in PLAIN_KINDS or (kind == "M" and np.datetime_data(vector.dtype)[0] == "generic"):
         raise DataError(
-            f"An array of the type {vector.dtype} cannot be a column. Save numbers, text or dates."
+            f"{name} holds an array of the type {vector.dtype}, which cannot be a column. Save "
+            "numbers, text or dates."
         )
     if kind == "S":
         vector = np.char.decode(vector, "utf-8", "replace")

@@ -185,7 +185,7 @@ def _ragged(line: int, fields: int, needed: int, name: str, dialect: Dialect) ->
         else "Complete the row"
     )
     return (
-        f"Line {line:,} of {name} has {plural(fields, 'field')}; the header has {needed:,}. "
+        f"{name} has {plural(fields, 'field')} in line {line:,}; the header has {needed:,}. "
         f"{what_to_do}, or give another delimiter."
     )
 

@@ -257,7 +257,7 @@ def _check_delimiter(dialect: Dialect, text: str, name: str, *, given: bool) -> 
     if given:
         better = find_delimiter(text)
         raise DataError(
-            f"With the delimiter {say_mark(dialect.delimiter)}, {name} has one column, {first!r}. "
+            f"{name} has one column, {first!r}, with the delimiter {say_mark(dialect.delimiter)}. "
             f"Its columns look separated by a {say_mark(better if better in first else other)}; "
             f"give that."
         )

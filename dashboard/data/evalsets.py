@@ -130,6 +130,7 @@ def build_evalset(
 ) -> EvalSet:
     """Leave out what cannot be evaluated, count it, and encode the target of the rest.
 
+    Several targets are taken in the order of the table, whatever order they are named in.
     With a split column and no `split_value` the test part is evaluated (`ALL_ROWS` takes all).
 
     Raises
@@ -141,6 +142,7 @@ def build_evalset(
     roles = roles or infer_roles(table, target=target)
     check_shape(table.n_read, table.frame.shape[1], table.name, settings)
     _check_roles(table, roles)
+    roles = roles.in_order_of(table.columns)
     split_value, split_notes = _choose_split(table, roles, split_value)
     kept, ledger = _sift(table, roles, split_value)
     if not len(kept):
@@ -174,7 +176,7 @@ def build_evalset(
         ledger=ledger,
         digest=_digest(table, roles, encoded, split_value),
         frame=frame,
-        notes=(*split_notes, *_target_notes(encoded, truth)),
+        notes=(*_choice_notes(roles), *split_notes, *_target_notes(encoded, truth)),
         all_ids=None if roles.id is None else table.frame[roles.id],
     )
 
@@ -306,6 +308,22 @@ def _nothing_left(table: Table, roles: Roles, ledger: RowLedger) -> str:
         f"None of the {plural(ledger.n_read, 'row')} of {table.name} can be evaluated: {why}. "
         f"Choose another target{' or weight' if roles.weight else ''}, or complete the labels."
     )
+
+
+def _choice_notes(roles: Roles) -> list[str]:
+    """What a person must know first of the choice of the target columns."""
+    if roles.target_is_guess:
+        return [
+            f"The target is a guess: '{roles.target[0]}' is the last column. Choose another if it "
+            "is not what the models predict."
+        ]
+    if roles.named == roles.target:
+        return []
+    return [
+        f"The target columns are taken in the order of the file ({listing(roles.target, 9)}), not "
+        f"in the order in which they were chosen ({listing(roles.named, 9)}); a model that names "
+        "no outputs must give them in it."
+    ]
 
 
 def _target_notes(target: Target, truth: Any) -> list[str]:

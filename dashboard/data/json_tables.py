@@ -36,7 +36,7 @@ def read_json(
     DataError : not valid JSON (with the line), or valid and not a table.
     """
     plain, _ = decode(data, name, encoding)
-    lines = _read_lines(plain)
+    lines = _read_lines(plain, name)
     if lines is not None:
         frame, notes = _from_records(lines, name), ["JSON lines, one record a line."]
     else:
@@ -78,7 +78,7 @@ def _parse(data: bytes, name: str) -> Any:
         raise DataError(f"{name} is not valid JSON{line}: {error}. {SHAPES}") from error
 
 
-def _read_lines(data: bytes) -> list[Any] | None:
+def _read_lines(data: bytes, name: str) -> list[Any] | None:
     """The records of JSON lines, or None when the text is one document."""
     first, _, rest = data.lstrip().partition(b"\n")
     if not rest.strip() or not first.strip().startswith(b"{"):
@@ -94,14 +94,16 @@ def _read_lines(data: bytes) -> list[Any] | None:
             try:
                 records.append(_loads(line))
             except (ValueError, RecursionError) as error:
-                raise DataError(f"Line {number:,} is not valid JSON: {error}. {SHAPES}") from error
+                raise DataError(
+                    f"{name} is not valid JSON in line {number:,}: {error}. {SHAPES}"
+                ) from error
     return records
 
 
 def _from_records(records: list[Any], name: str) -> pd.DataFrame:
     odd = next((i for i, record in enumerate(records) if not isinstance(record, dict)), None)
     if odd is not None:
-        raise DataError(f"Record {odd + 1:,} of {name} is not an object with names. {SHAPES}")
+        raise DataError(f"{name} has no object with names in record {odd + 1:,}. {SHAPES}")
     names = list(dict.fromkeys(key for record in records for key in record))
     columns = {key: [record.get(key) for record in records] for key in names}
     return pd.DataFrame({key: pd.Series(values, dtype=object) for key, values in columns.items()})
@@ -137,7 +139,7 @@ def _from_rows(header: Any, rows: Any, name: str) -> pd.DataFrame:
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, list) or len(row) != len(header):
             raise DataError(
-                f"Row {number:,} of {name} does not have {plural(len(header), 'value')}, one for "
+                f"{name} does not have {plural(len(header), 'value')} in row {number:,}, one for "
                 f"each column. Complete the row."
             )
     check_columns(map(str, header), name)
@@ -156,5 +158,5 @@ def _from_columns(document: dict[str, Any], name: str) -> pd.DataFrame:
             raise DataError(f"{name} is valid JSON and not a table ('{key}' is no list). {SHAPES}")
     if len({len(column) for column in columns.values()}) > 1:
         sizes = ", ".join(f"{key} {len(column):,}" for key, column in list(columns.items())[:5])
-        raise DataError(f"The columns of {name} have different lengths: {sizes}. {SHAPES}")
+        raise DataError(f"{name} has columns of different lengths: {sizes}. {SHAPES}")
     return pd.DataFrame(columns).reset_index(drop=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,7 @@ SPLIT_NAMES = ("split", "subset", "partition", "dataset", "set", "fold", "part",
 SPLIT_VALUES = frozenset(
     {"train", "training", "test", "testing", "valid", "validation", "val", "dev", "holdout", "eval"}
 )
+_LAST_COLUMN = "The last column: no column has a name that is usual for a target."
 CODE = re.compile(r"[A-Za-z]{0,6}[-_]?\d+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-fA-F]{16,64}")
 
 
@@ -56,11 +57,14 @@ class Roles:
 
     Attributes
     ----------
-    target : one column, or several (multilabel, several outputs, one-hot).
+    target : one column, or several (multilabel, several outputs, one-hot), in table order: a
+        model that names no outputs was fitted on columns in that order.
     features : in file order; empty when the features are an array.
     id, weight, group, time, split : at most one column each.
     ignore : columns that nothing uses.
     reasons : column → one sentence why it has its role.
+    columns : every column of the table, in its order; `()` when not known.
+    named : the targets in the order in which a person named them; `()` when nobody did.
     """
 
     target: tuple[str, ...]
@@ -72,6 +76,24 @@ class Roles:
     split: str | None = None
     ignore: tuple[str, ...] = ()
     reasons: dict[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+
+    @property
+    def target_is_guess(self) -> bool:
+        """Whether nothing but being the last column speaks for the target."""
+        return [self.reasons.get(column) for column in self.target] == [_LAST_COLUMN]
+
+    def in_order_of(self, columns: Sequence[str]) -> Roles:
+        """The same roles with the targets in the order of these columns of the table."""
+        place = {column: i for i, column in enumerate(columns)}
+        ordered = tuple(sorted(self.target, key=lambda column: place.get(column, len(place))))
+        return replace(self, target=ordered, columns=tuple(columns), named=self._picked)
+
+    @property
+    def _picked(self) -> tuple[str, ...]:
+        """The targets as named, or as they stand where nobody named exactly these."""
+        return self.named if set(self.named) == set(self.target) else self.target
 
     def role_of(self, column: str) -> str:
         """The role of a column, one of `ROLES`.
@@ -100,7 +122,8 @@ class Roles:
         """The same roles with one column moved to another role.
 
         A column that held a role for one (id, weight, group, time, split) becomes a feature.
-        "target" adds the column to the targets; `with_targets` replaces them.
+        "target" adds the column to the targets; `with_targets` replaces them. Targets stay in
+        table order.
 
         Raises
         ------
@@ -116,11 +139,12 @@ class Roles:
             chosen[holder] = "feature"
             reasons[holder] = f"Was the {role} column before '{column}' was chosen."
         chosen[column], reasons[column] = role, "Chosen by you."
-        targets = (*self.target, column) if role == "target" else self.target
-        return _from_choice(chosen, reasons, tuple(t for t in targets if chosen[t] == "target"))
+        targets = (*self._picked, column) if role == "target" else self._picked
+        targets = tuple(t for t in targets if chosen[t] == "target")
+        return _from_choice(chosen, reasons, targets, self.columns)
 
     def with_targets(self, columns: Sequence[str]) -> Roles:
-        """The same roles with exactly these target columns; former targets become features."""
+        """The same roles with exactly these targets; former targets become features."""
         chosen = self.as_dict() | dict.fromkeys(self.target, "feature")
         unknown = next((column for column in columns if column not in chosen), None)
         if unknown is not None:
@@ -129,18 +153,24 @@ class Roles:
         former = [column for column in self.target if column not in columns]
         reasons = {**self.reasons, **dict.fromkeys(columns, "Chosen by you.")}
         reasons |= dict.fromkeys(former, "Was the target before another was chosen.")
-        return _from_choice(chosen, reasons, tuple(columns))
+        return _from_choice(chosen, reasons, tuple(columns), self.columns)
 
 
-def _from_choice(chosen: dict[str, str], reasons: dict[str, str], target: tuple[str, ...]) -> Roles:
-    holders = {role: column for column, role in chosen.items() if role in SINGLE}
+def _from_choice(
+    chosen: dict[str, str],
+    reasons: dict[str, str],
+    target: tuple[str, ...],
+    columns: tuple[str, ...],
+) -> Roles:
+    holders: dict[str, Any] = {r: column for column, r in chosen.items() if r in SINGLE}
+    in_order = {column: chosen[column] for column in columns} | chosen
     return Roles(
         target=target,
-        features=tuple(column for column, role in chosen.items() if role == "feature"),
-        ignore=tuple(column for column, role in chosen.items() if role == "ignore"),
+        features=tuple(column for column, role in in_order.items() if role == "feature"),
+        ignore=tuple(column for column, role in in_order.items() if role == "ignore"),
         reasons=reasons,
         **holders,
-    )
+    ).in_order_of(columns or tuple(chosen))
 
 
 def snake_name(column: str) -> str:
@@ -209,7 +239,7 @@ def infer_roles(table: Table, *, target: str | Sequence[str] | None = None) -> R
             chosen[name], reasons[name] = "target", reason
     targets = tuple(name for name, role in chosen.items() if role == "target")
     in_order = {name: chosen.get(name, "feature") for name in table.columns}
-    return _from_choice(in_order, reasons, targets)
+    return _from_choice(in_order, reasons, targets, table.columns)
 
 
 def _given_target(table: Table, target: str | Sequence[str]) -> tuple[str, ...]:
@@ -248,7 +278,7 @@ def _guess_target(table: Table, chosen: dict[str, str]) -> list[tuple[str, str]]
     for name in reversed(free):
         if snake_name(name).endswith(TARGET_ENDINGS) or snake_name(name).startswith("target_"):
             return [(name, f"The name '{name}' looks like a target's.")]
-    return [(free[-1], "The last column: no column has a name that is usual for a target.")]
+    return [(free[-1], _LAST_COLUMN)]
 
 
 # One judge per role: (name, snake name, column) → a reason, or None when the column is not that.

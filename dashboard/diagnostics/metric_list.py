@@ -347,7 +347,17 @@ def find_metric(name: str) -> Metric:
     for metric in made:
         if metric.name == name:
             return metric
-    close = difflib.get_close_matches(name, METRICS, 3) or list(METRICS)[:3]
-    raise ParameterError(
-        f"Metric {name!r} is unknown. Choose one of METRICS, for example {', '.join(close)}."
-    )
+    raise ParameterError(f"Metric {name!r} is unknown. {_names_like(name)}")
+
+
+def _names_like(name: str) -> str:
+    """The closest names, else those that score tables show first and how many more there are."""
+    plain = re.sub(r"\W+", "_", name.strip().lower())
+    close = difflib.get_close_matches(plain, METRICS, 3, cutoff=0.75)
+    if len(plain) > 1:
+        close += [known for known in METRICS if plain in known or known in plain]
+    close = list(dict.fromkeys(close))[:3]
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    known = [each.name for each in METRICS.values() if each.headline]
+    return f"Names are {', '.join(known)} and {len(METRICS) - len(known)} more."

@@ -129,6 +129,9 @@ _OBJECTS = (
 
 # Functions from arrays to numbers: no files, no attribute look-ups, no code from text.
 _FUNCTIONS = (
+    "numpy.clip",
+    "numpy.nan_to_num",
+    "numpy.round",
     "scipy._lib.array_api_compat.numpy._aliases.asarray",
     "sklearn.feature_selection._mutual_info.mutual_info_classif",
     "sklearn.feature_selection._mutual_info.mutual_info_regression",
@@ -164,6 +167,23 @@ _FUNCTIONS = (
     "sklearn.metrics._regression.root_mean_squared_log_error",
 )
 
+# What `make_column_selector(dtype_include=…)` names: families of dtypes, only compared.
+_TYPES = (
+    "builtins.object",
+    "numpy.character",
+    "numpy.complexfloating",
+    "numpy.flexible",
+    "numpy.floating",
+    "numpy.generic",
+    "numpy.inexact",
+    "numpy.integer",
+    "numpy.number",
+    "numpy.signedinteger",
+    "numpy.unsignedinteger",
+    "pandas.CategoricalDtype",
+    "pandas.core.dtypes.dtypes.CategoricalDtype",  # as pandas 2 calls it
+)
+
 # HistGradientBoosting with native categories keeps `partial(check_array, dtype=…)` as a step.
 _VALIDATOR = "sklearn.utils.validation.check_array"
 
@@ -175,7 +195,7 @@ _BOUND: dict[str, frozenset[str]] = {
     "DTypeNode": frozenset({"numpy.dtype"}),
     "DictNode": frozenset({"sklearn.utils._bunch.Bunch"}),
     "TupleNode": frozenset({"sklearn.impute._iterative._ImputerTriplet"}),
-    "TypeNode": frozenset(_SPLITTERS),
+    "TypeNode": frozenset((*_SPLITTERS, *_TYPES)),
     "SparseMatrixNode": frozenset(
         {
             "scipy.sparse._csc.csc_array",
@@ -212,13 +232,18 @@ def check_schema(schema: Any, name: str) -> None:
         if kind in ours and kind not in _BOUND.get(loader, frozenset()):
             raise _refused(name, f"{kind} through {loader}, which no export writes")
         if loader == "PartialNode" and _function_of(node) != _VALIDATOR:
-            raise _refused(name, f"a partial application of {_function_of(node)}")
+            raise _refused(
+                name,
+                f"a partial application of {_function_of(node)}",
+                "use FunctionTransformer(function, kw_args={…}) in its place and fit again",
+            )
 
 
-def _refused(name: str, what: str) -> UntrustedModel:
+def _refused(
+    name: str, what: str, advice: str = "export the fitted estimator itself without own functions"
+) -> UntrustedModel:
     return UntrustedModel(
-        f"{name} asks for {what}, so it was not opened; export the fitted estimator itself "
-        "without own functions, or load a table of its predictions."
+        f"{name} asks for {what}, so it was not opened; {advice}, or load a table of predictions."
     )
 
 

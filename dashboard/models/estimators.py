@@ -24,6 +24,14 @@ __all__ = ["CallableModel", "EstimatorModel", "load_skops"]
 # `warnings.catch_warnings` swaps process-wide state; two sessions must not interleave in it.
 _WARNINGS = threading.RLock()
 
+# Names from these are nobody's own; what is left out of them is judged in `allowed`.
+_LIBRARIES = frozenset(
+    {"builtins", "collections", "functools", "numpy", "operator", "pandas", "scipy", "sklearn"}
+)
+_MODEL_PACKAGES = frozenset(
+    {"catboost", "category_encoders", "imblearn", "lightgbm", "quantile_forest", "xgboost"}
+)
+
 
 def load_skops(
     content: bytes, archive: zipfile.ZipFile, name: str, *, digest: str = ""
@@ -71,8 +79,27 @@ def _foreign_types(foreign: list[str], name: str) -> str:
     shown = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
     return (
         f"{name} needs {shown}, which {'is' if len(foreign) == 1 else 'are'} not on the list of "
-        "types that are opened here, so it was not opened; leave own classes and functions out of "
-        "the model, for a search export `search.best_estimator_`, or load a table of predictions."
+        f"types that are opened here, so it was not opened; {_in_their_place(foreign)}, or load a "
+        "table of predictions."
+    )
+
+
+def _in_their_place(foreign: list[str]) -> str:
+    """What to do without these names, by where they come from."""
+    packages = list(dict.fromkeys(name.split(".")[0] for name in foreign))
+    others = [package for package in packages if package not in _LIBRARIES]
+    known = [package for package in others if package in _MODEL_PACKAGES]
+    if known:
+        return f"{' and '.join(known)} is not opened here: use an estimator of scikit-learn itself"
+    if others:
+        return (
+            "leave own classes and functions out of the model, for a search export "
+            "`search.best_estimator_`"
+        )
+    return (
+        "use a step of scikit-learn or a NumPy function such as np.log1p in "
+        f"{'its' if len(foreign) == 1 else 'their'} place and fit again"
+        + (", for a search export `search.best_estimator_`" if "scipy" in packages else "")
     )
 
 

@@ -6,6 +6,7 @@ import copy
 import logging
 import math
 import os
+import re
 import tempfile
 import threading
 import zipfile
@@ -180,6 +181,7 @@ class KerasModel:
             raise
         except Exception as error:
             raise ModelError(failure(self._name, error, X)) from error
+        scores = _named_heads(self._network, scores)
         return RawPredictions(scores=scores, score_kind=self._kind, notes=tuple(notes))
 
     def _run(self, arrays: list[npt.NDArray[Any]]) -> Any:
@@ -198,6 +200,22 @@ class KerasModel:
             ]
             parts.append(keras.tree.map_structure(np.asarray, self._call(*tensors)))
         return keras.tree.map_structure(lambda *pieces: np.concatenate(pieces), *parts)
+
+
+def _named_heads(network: Any, scores: Any) -> Any:
+    """A list of outputs as a dict by name, where a person named every output."""
+    outputs = getattr(network, "outputs", None) or []
+    if not isinstance(scores, (list, tuple)) or len(outputs) != len(scores):
+        return scores
+    heads = [tensor._keras_history.operation for tensor in outputs]
+    named = {head.name: part for head, part in zip(heads, scores, strict=True)}
+    given = not any(head.name.startswith(_automatic_name(head)) for head in heads)
+    return named if given and len(named) == len(scores) else scores
+
+
+def _automatic_name(layer: Any) -> str:
+    """What Keras calls a layer without a name, but for the number: `dense`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
 
 
 def _traced(network: Any, specs: list[InputSpec]) -> Any:
