@@ -18,17 +18,17 @@ from components import cached
 from components.markup import message, plain, swatch
 from components.state import AppState, app_state
 from dashboard.contracts import Predictions, Result, Task
-from dashboard.diagnostics.baseline import Verdict, beats_baseline
 from dashboard.diagnostics.confusion import confusion_rows
 from dashboard.diagnostics.metric_list import headline_metrics
-from dashboard.diagnostics.metrics import METRICS, MetricTable, Orientation
+from dashboard.diagnostics.metrics import METRICS, MetricRow, MetricTable
 from dashboard.errors import DiagnosticsError, NotApplicable
 from dashboard.evaluation import Answers
 from dashboard.figures import figure_config, figure_html
 from dashboard.gallery import Exhibit, View, headline, per_row
 from dashboard.report import safe_csv
+from dashboard.report_scores import ARROWS, against_baseline, best_models, bounds
 from dashboard.settings import get_settings
-from dashboard.wording import number, tidy
+from dashboard.wording import number
 
 __all__ = [
     "guard",
@@ -187,56 +187,27 @@ _STYLE = """<style>
 </style>"""
 
 
-def _of(table: MetricTable, model: str) -> MetricTable:
-    return MetricTable(tuple(row for row in table.rows if row.model == model))
-
-
-def _mark(table: MetricTable, model: str, baseline: str, metric: str) -> str:
-    if METRICS[metric].orientation is Orientation.ZERO:
-        return ""  # a constant mean has no bias by construction; nobody can beat that
-    verdict = beats_baseline(_of(table, model), _of(table, baseline), metric)
-    if verdict is Verdict.NOT_BETTER:
-        return '<span title="Not better than the baseline">▼ baseline</span>'
-    if verdict is Verdict.TOO_CLOSE:
-        return '<span title="Its interval reaches the baseline">≈ baseline</span>'
-    return ""
-
-
-def _cell(table: MetricTable, model: str, metric: str, baseline: str, reference: str | None) -> str:
-    row = table.row(model, metric)
+def _cell(rows: Sequence[MetricRow], model: str, baseline: str, reference: str | None) -> str:
+    """One model's value of one metric; `rows` are those of all models."""
+    by_model = {row.model: row for row in rows}
+    row, metric = by_model[model], METRICS[rows[0].metric]
     if math.isnan(row.value):
         return f'<td title="{html.escape(row.reason)}">–</td>'
-    value, low, high = tidy(row.value, row.low, row.high)
-    small = [] if math.isnan(low) else [f"[{number(low)}, {number(high)}]"]
+    value, interval = bounds(row)
+    small = [interval]
     if reference is not None and model not in (reference, baseline):
-        other = table.value(reference, metric)
-        difference = row.value - other
+        difference = row.value - by_model[reference].value
         if not math.isnan(difference):
-            sign = "+" if difference > 0 else ""
-            small.append(f"{sign}{number(difference)} ★")
-    mark = _mark(table, model, baseline, metric) if model != baseline else ""
-    best = ' class="best"' if model in _best(table, metric, baseline) else ""
-    text = "".join(f"<small>{part}</small>" for part in (*small, mark) if part)
-    return f"<td><span{best}>{number(value)}</span>{text}</td>"
-
-
-def _best(table: MetricTable, metric: str, baseline: str) -> set[str]:
-    rows = [one for one in table.rows if one.metric == metric and one.label == ""]
-    rows = [one for one in rows if one.model != baseline and not math.isnan(one.value)]
-    if not rows:
-        return set()
-    orientation = METRICS[metric].orientation
-    size: Callable[[float], float] = {
-        Orientation.HIGHER: lambda value: -value,
-        Orientation.LOWER: lambda value: value,
-        Orientation.ZERO: abs,
-    }[orientation]
-    top = min(size(one.value) for one in rows)
-    return {one.model for one in rows if size(one.value) == top}
+            small.append(f"{'+' if difference > 0 else ''}{number(difference)} ★")
+    sign, words = against_baseline(row, by_model.get(baseline), metric)
+    if sign:
+        small.append(f'<span title="{words}">{sign} baseline</span>')
+    best = ' class="best"' if model in best_models(rows, metric, baseline) else ""
+    text = "".join(f"<small>{part}</small>" for part in small if part)
+    return f"<td><span{best}>{value}</span>{text}</td>"
 
 
 _HEADLINE = "font-size:1.15rem;line-height:1.5;max-width:62rem;margin:0"
-_ARROWS = {Orientation.HIGHER: "↑", Orientation.LOWER: "↓", Orientation.ZERO: "→0"}
 
 
 def show_scores(state: AppState, answers: Answers, table: MetricTable) -> None:
@@ -248,12 +219,13 @@ def show_scores(state: AppState, answers: Answers, table: MetricTable) -> None:
     names = [one.name for one in headline_metrics(answers.evalset.target.task)]
     head = "".join(
         f'<th scope="col" title="{html.escape(METRICS[name].sentence)}">'
-        f"{html.escape(METRICS[name].title)}&nbsp;{_ARROWS[METRICS[name].orientation]}</th>"
+        f"{html.escape(METRICS[name].title)}&nbsp;{ARROWS[METRICS[name].orientation]}</th>"
         for name in names
     )
+    rows = [[row for row in table.rows if row.metric == name and not row.label] for name in names]
     body = []
     for each in answers.everyone:
-        cells = "".join(_cell(table, each.name, name, baseline, reference) for name in names)
+        cells = "".join(_cell(of_metric, each.name, baseline, reference) for of_metric in rows)
         mark = " ★ reference" if each.name == reference else ""
         css = ' class="dummy"' if each.name == baseline else ""
         body.append(

@@ -6,8 +6,13 @@ Exit codes: 0 everything answered; 1 a model failed and the others are reported;
 from __future__ import annotations
 
 import argparse
+import io
+import logging
+import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import __version__
@@ -53,7 +58,11 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     evaluate.add_argument("--positive", metavar="LABEL", help="the positive class of two")
     evaluate.add_argument("--task", help="binary, multiclass, multilabel, regression, …")
     evaluate.add_argument(
-        "--threshold", type=float, help="common operating point in [0, 1] (default: each its own)"
+        "--threshold",
+        type=float,
+        metavar="SHARE",
+        help="common operating point in [0, 1] for two classes or several labels "
+        "(default: each model's own)",
     )
     evaluate.add_argument("--split", metavar="VALUE", help="evaluate only these rows of the split")
     evaluate.add_argument(
@@ -106,7 +115,34 @@ def _by_name(items: Sequence[str]) -> dict[str, str]:
     return named
 
 
+@contextmanager
+def _only_our_words() -> Iterator[None]:
+    """Keep what numeric libraries say about themselves off the streams, which scripts read.
+
+    Comes before they load: TensorFlow's own code reads its level from the environment once.
+    """
+    from .launcher import prepare_environment
+    from .settings import get_settings
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    prepare_environment(get_settings())
+    for name in ("absl", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a pipe on Windows knows no minus sign
+            stream.reconfigure(encoding="utf-8")
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        yield
+
+
 def _evaluate(given: argparse.Namespace) -> int:
+    with _only_our_words():
+        return _evaluate_and_write(given)
+
+
+def _evaluate_and_write(given: argparse.Namespace) -> int:
     from .evaluation import evaluate
     from .report import render_report, write_report
 

@@ -94,15 +94,19 @@ class Evaluation:
         """The predictions of real models, without the baseline."""
         return self.predictions[1:]
 
-    def confusion(self) -> dict[str, ConfusionMatrix]:
+    def confusion(self, label: int | None = None) -> dict[str, ConfusionMatrix]:
         """Model name → confusion matrix at its operating point.
+
+        `label`: position of one class or label, which is set against the rest (2 × 2).
 
         Raises
         ------
-        NotApplicable : for regression and multilabel tasks.
+        NotApplicable : for regression, and for multilabel without `label`.
         """
         return {
-            each.name: compute_confusion(each, threshold=self.thresholds.get(each.name))
+            each.name: compute_confusion(
+                each, threshold=self.thresholds.get(each.name), label=label
+            )
             for each in self.models
         }
 
@@ -155,7 +159,7 @@ def _as_evalset(data: Any, y: Any, target: str | Sequence[str] | None, **options
     if isinstance(data, EvalSet):
         return data
     if isinstance(data, Table):
-        return build_evalset(data, **options)
+        return build_evalset(data, target=target, **options)
     if isinstance(data, str | Path):
         return load_data(Path(data), target=target, **options)
     if y is not None and isinstance(data, pd.DataFrame):
@@ -259,6 +263,23 @@ def _from_one_file(
         return build_evalset(table, target=target, **options), {}
 
 
+def _thresholds(everyone: Sequence[Predictions], share: float | None) -> dict[str, float]:
+    """Model name → operating point in units of its scores, where a threshold decides."""
+    task = everyone[0].task
+    if task not in (Task.BINARY, Task.MULTILABEL):
+        if share is None:
+            return {}
+        raise ParameterError(
+            f"A threshold decides between two classes or about each of several labels; this "
+            f"target is {task.value}. Leave the threshold out."
+        )
+    return {
+        each.name: each.default_threshold if share is None else each.threshold_from_share(share)
+        for each in everyone
+        if each.y_score is not None
+    }
+
+
 def evaluate(
     data: Any,
     y: Any = None,
@@ -296,7 +317,8 @@ def evaluate(
     Raises
     ------
     DataError : the data cannot be read or has no usable target.
-    ParameterError : a parameter out of bounds; no models and no predictions.
+    ParameterError : a parameter out of bounds; a threshold where none applies; no models and
+        no predictions.
     """
     settings = settings or get_settings()
     if threshold is not None and not 0 <= threshold <= 1:
@@ -318,13 +340,7 @@ def evaluate(
         )
     answers = gather(evalset, raws)
     everyone = answers.everyone
-    thresholds = {
-        each.name: each.default_threshold
-        if threshold is None
-        else each.threshold_from_share(threshold)
-        for each in everyone
-        if each.task in (Task.BINARY, Task.MULTILABEL) and each.y_score is not None
-    }
+    thresholds = _thresholds(everyone, threshold)
     tables = [
         compute_metrics(
             each,

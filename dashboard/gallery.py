@@ -26,6 +26,7 @@ from .wording import (
     headline_multiclass,
     headline_regression,
     other_threshold,
+    shorten,
 )
 
 if TYPE_CHECKING:
@@ -443,7 +444,9 @@ def headline(
             said = f"{said} {_remedy(models, table, operating, compute)}".strip()
         return said
     if not target.task.is_classification:
-        return headline_regression(table, baseline=baseline.name)
+        last = "last value" in baseline.name
+        answer = "repeating the last value" if last else "always answering the mean"
+        return headline_regression(table, baseline=baseline.name, answer=answer)
     if target.task is Task.MULTILABEL:
         return headline_multiclass(
             table, {}, metric="f1_micro", title="micro F1", baseline=baseline.name
@@ -464,8 +467,8 @@ def _binary_headline(
         table,
         operating,
         baseline=baseline.name,
-        answer=f"“{target.labels[int(majority)]}”",
-        positive=f"rows that are “{target.labels[target.pos_label or 0]}”",
+        answer=f"“{shorten(str(target.labels[int(majority)]))}”",
+        positive=f"rows that are “{shorten(str(target.labels[target.pos_label or 0]))}”",
     )
 
 

@@ -1,62 +1,30 @@
-"""Ordered sections (text, table, figure) → text, JSON, CSV or one HTML file, with provenance."""
+"""What an evaluation says as text, JSON, CSV or one HTML page, and where its numbers come from."""
 
 from __future__ import annotations
 
-import html
-import io
 import math
 import platform
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from .contracts import Task
-from .diagnostics.thresholds import compute_thresholds
+from .diagnostics.confusion import ConfusionMatrix
+from .diagnostics.metrics import find_metric
 from .errors import ParameterError
 from .evaluation import Evaluation
-from .figures.theme import style_of
-from .gallery import View, compute_now, exhibits, headline
-from .wording import interval, number
+from .report_html import html_page
+from .report_scores import ARROWS, bounds
+from .wording import MISSING, count, listing, threshold
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-__all__ = [
-    "FORMATS",
-    "Report",
-    "Section",
-    "build_report",
-    "render_report",
-    "safe_csv",
-    "write_report",
-]
+__all__ = ["FORMATS", "render_report", "safe_csv", "write_report"]
 
 FORMATS = ("text", "json", "csv", "html")
 _PACKAGES = ("sidelight", "scikit-learn", "keras", "numpy", "pandas", "plotly")
-
-
-@dataclass(frozen=True)
-class Section:
-    """One heading with sentences, then tables, then figures."""
-
-    title: str
-    text: tuple[str, ...] = ()
-    tables: tuple[pd.DataFrame, ...] = ()
-    figures: tuple[go.Figure, ...] = ()
-
-
-@dataclass(frozen=True)
-class Report:
-    """What is written: sections in reading order and where the numbers come from."""
-
-    title: str
-    sections: tuple[Section, ...]
-    provenance: Mapping[str, Any]
 
 
 def _version(package: str) -> str:
@@ -95,120 +63,22 @@ def safe_csv(frame: pd.DataFrame) -> str:
     return safe.to_csv(index=False)
 
 
-def score_grid(evaluation: Evaluation) -> pd.DataFrame:
-    """Overall metrics as text, one row per model: value with its interval, and n."""
-    rows = []
-    frame = evaluation.frame()
-    overall = frame[frame["label"] == ""]
-    for name, part in overall.groupby("model", sort=False):
-        row = {"model": str(name)}
-        for metric, value, low, high in part[["metric", "value", "low", "high"]].to_numpy():
-            if not math.isnan(value):
-                row[str(metric)] = interval(value, low, high)
-        row["n"] = f"{part['n'].max():,}"
-        rows.append(row)
-    return pd.DataFrame(rows).fillna("–")
+def _matrix(matrix: ConfusionMatrix) -> dict[str, Any]:
+    return {"labels": list(matrix.labels), "counts": matrix.counts.tolist()}
 
 
-def _figures(evaluation: Evaluation, theme: Literal["light", "dark"]) -> list[Section]:
-    """The figures that apply to the task, each kind for all models."""
-    models = evaluation.models
+def _matrices(evaluation: Evaluation) -> dict[str, Any]:
+    """Model → matrix; multilabel: model → label → 2 × 2; nothing for a regression."""
     target = evaluation.evalset.target
-    label = 0 if target.task in (Task.MULTICLASS, Task.MULTILABEL) else None
-    operating = {
-        each.name: compute_thresholds(each, label).at(
-            evaluation.thresholds.get(each.name, each.default_threshold)
-        )
-        for each in models
-        if each.y_score is not None
-    }
-    styles = {each.name: style_of(at) for at, each in enumerate(models)}
-    output = 0 if target.task is Task.MULTIOUTPUT_REGRESSION else None
-    view = View(styles=styles, label=label, output=output, operating=operating, theme=theme)
-    sections = [
-        Section(
-            "In one sentence",
-            text=(headline(evaluation.predictions, evaluation.scores, operating),),
-        )
-    ]
-    for exhibit in exhibits(target.task, models):
-        drawings = exhibit.draw(models, view, compute_now)
-        captions = [str((one.figure.layout.meta or {}).get("caption", "")) for one in drawings]
-        sections.append(
-            Section(
-                exhibit.title,
-                text=tuple(dict.fromkeys(one for one in captions if one)),
-                figures=tuple(one.figure for one in drawings),
-            )
-        )
-    return sections
-
-
-def build_report(evaluation: Evaluation, *, theme: Literal["light", "dark"] = "light") -> Report:
-    """Everything a reader without the app needs, in reading order."""
-    evalset = evaluation.evalset
-    notes = [f"{each.name}: {note}" for each in evaluation.models for note in each.notes]
-    failed = [f"{one.name} gave no answers. {one.message}" for one in evaluation.failures]
-    data = Section(
-        "What was evaluated",
-        text=(evalset.ledger.sentence(), *evalset.target.notes, *notes, *failed),
-        tables=(evalset.ledger.frame(),),
-    )
-    scores = Section("Scores", tables=(score_grid(evaluation),))
-    detail = Section("Every number", tables=(evaluation.frame(),))
-    first, *figures = _figures(evaluation, theme)
-    return Report(
-        title=f"{evalset.name}: {len(evaluation.models)} models side by side",
-        sections=(first, scores, data, *figures, detail),
-        provenance=provenance(evaluation),
-    )
-
-
-def _table_html(frame: pd.DataFrame) -> str:
-    return frame.to_html(index=False, border=0, escape=True, na_rep="–", float_format=number)
-
-
-_STYLE = """
-:root{color-scheme:light dark}
-body{font:16px/1.5 system-ui,sans-serif;max-width:1180px;margin:2rem auto;padding:0 1rem}
-table{border-collapse:collapse;font-size:14px;display:block;overflow-x:auto}
-td,th{padding:.25rem .75rem;text-align:left;border-bottom:1px solid #9996;white-space:nowrap}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:1rem;background:#fff}
-details{margin:1rem 0}
-"""
-
-
-def _html(report: Report) -> str:
-    from plotly.offline import get_plotlyjs
-
-    from .figures import figure_config
-
-    parts = [
-        "<!doctype html><html lang='en'><meta charset='utf-8'>",
-        f"<title>{html.escape(report.title)}</title><style>{_STYLE}</style>",
-        f"<script>{get_plotlyjs()}</script><h1>{html.escape(report.title)}</h1>",
-    ]
-    for section in report.sections:
-        parts.append(f"<h2>{html.escape(section.title)}</h2>")
-        parts.extend(f"<p>{html.escape(text)}</p>" for text in section.text)
-        for table in section.tables:
-            body = _table_html(table)
-            folded = f"<details><summary>{len(table)} rows</summary>{body}</details>"
-            parts.append(body if len(table) <= 12 else folded)
-        drawn = [
-            figure.to_html(
-                full_html=False,
-                include_plotlyjs=False,
-                config=figure_config(str((figure.layout.meta or {}).get("name", section.title))),
-            )
-            for figure in section.figures
-        ]
-        parts.append(f"<div class='figures'>{''.join(drawn)}</div>" if drawn else "")
-    facts = pd.DataFrame(
-        [{"what": key, "value": str(value)} for key, value in report.provenance.items()]
-    )
-    parts.append(f"<h2>Where these numbers come from</h2>{_table_html(facts)}</html>")
-    return "\n".join(parts)
+    if not target.task.is_classification:
+        return {}
+    if target.task is not Task.MULTILABEL:
+        return {name: _matrix(one) for name, one in evaluation.confusion().items()}
+    found: dict[str, Any] = {each.name: {} for each in evaluation.models}
+    for at, label in enumerate(target.labels):
+        for name, one in evaluation.confusion(at).items():
+            found[name][str(label)] = _matrix(one)
+    return found
 
 
 def _json(evaluation: Evaluation) -> str:
@@ -216,12 +86,6 @@ def _json(evaluation: Evaluation) -> str:
 
     evalset = evaluation.evalset
     target = evalset.target
-    matrices: dict[str, Any] = {}
-    if target.task in (Task.BINARY, Task.MULTICLASS):
-        matrices = {
-            name: {"labels": list(matrix.labels), "counts": matrix.counts.tolist()}
-            for name, matrix in evaluation.confusion().items()
-        }
     positive = None if target.pos_label is None else target.labels[target.pos_label]
     content = {
         "provenance": provenance(evaluation),
@@ -236,7 +100,7 @@ def _json(evaluation: Evaluation) -> str:
         },
         "thresholds": dict(evaluation.thresholds),
         "scores": evaluation.frame().to_dict(orient="records"),
-        "confusion": matrices,
+        "confusion": _matrices(evaluation),
         "notes": {each.name: list(each.notes) for each in evaluation.models},
         "failures": [{"model": one.name, "message": one.message} for one in evaluation.failures],
     }
@@ -244,22 +108,58 @@ def _json(evaluation: Evaluation) -> str:
     return orjson.dumps(content, option=options, default=str).decode() + "\n"
 
 
+def _columns(cells: Sequence[tuple[str, str]], head: str) -> list[str]:
+    """Values flush right, their intervals beside them; all of one width, the heading first."""
+    widths = [max((len(cell[part]) for cell in cells), default=0) for part in (0, 1)]
+    body = [f"{value:>{widths[0]}} {small:<{widths[1]}}" for value, small in cells]
+    width = max(len(head), *map(len, body)) if body else len(head)
+    return [f"{line:<{width}}" for line in (head, *body)]
+
+
+def _grid(evaluation: Evaluation) -> list[str]:
+    """The overall metrics, one a line under the name that --metric takes, models across."""
+    rows = {(row.metric, row.model): row for row in evaluation.scores.rows if not row.label}
+    names = [
+        name
+        for name in dict.fromkeys(name for name, _ in rows)
+        if any(not math.isnan(row.value) for (one, _), row in rows.items() if one == name)
+    ]
+    metrics = [find_metric(name) for name in names]
+    titles = [f"{metric.title} {ARROWS[metric.orientation]}" for metric in metrics]
+    limits = {name: threshold(value) for name, value in evaluation.thresholds.items()}
+    more = [("n", "rows")] + ([("threshold", "positive at and above")] if limits else [])
+    columns = [_flush_left("metric", [*names, *(one for one, _ in more)])]
+    columns.append(_flush_left("", [*titles, *(one for _, one in more)]))
+    for each in evaluation.predictions:
+        cells = [bounds(rows[name, each.name]) for name in names]
+        cells.append((count(each.n), ""))
+        if limits:
+            cells.append((limits.get(each.name, MISSING), ""))
+        columns.append(_columns(cells, each.name))
+    return ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
+
+
+def _flush_left(head: str, cells: Sequence[str]) -> list[str]:
+    width = max(map(len, (head, *cells)))
+    return [f"{line:<{width}}" for line in (head, *cells)]
+
+
 def _text(evaluation: Evaluation) -> str:
-    """The score table turned on its side (metrics down, models across) for a terminal."""
-    buffer = io.StringIO()
+    """What was evaluated, then the score table with metrics down and models across."""
     evalset = evaluation.evalset
     target = evalset.target
-    labels = ", ".join(str(label) for label in target.labels)
-    buffer.write(f"{evalset.name}: {target.task.value}, target {target.name}")
-    buffer.write(f" ({labels})\n" if labels else "\n")
-    buffer.write(f"{evalset.ledger.sentence()}\n")
-    for note in (*target.notes, *(n for each in evaluation.models for n in each.notes)):
-        buffer.write(f"- {note}\n")
-    grid = score_grid(evaluation)
-    turned = grid.set_index("model").T
-    turned.columns.name = None
-    buffer.write(f"\n{turned.to_string()}\n")
-    return buffer.getvalue()
+    labels = f" ({listing([str(label) for label in target.labels], 12)})" if target.labels else ""
+    lines = [
+        f"{evalset.name}: {target.task.value}, target {target.name}{labels}",
+        evalset.ledger.sentence(),
+        *(f"- {note}" for note in target.notes),
+        *(f"- {each.name}: {note}" for each in evaluation.models for note in each.notes),
+        "",
+        *_grid(evaluation),
+        "",
+        "In brackets: intervals. ↑ larger is better, ↓ smaller, →0 nearer to zero.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def render_report(evaluation: Evaluation, form: str = "text") -> str:
@@ -270,7 +170,7 @@ def render_report(evaluation: Evaluation, form: str = "text") -> str:
     ParameterError : an unknown format.
     """
     if form == "html":
-        return _html(build_report(evaluation))
+        return html_page(evaluation, provenance(evaluation))
     if form == "json":
         return _json(evaluation)
     if form == "csv":
@@ -285,12 +185,18 @@ def write_report(evaluation: Evaluation, path: Path | str, form: str | None = No
 
     Raises
     ------
-    ParameterError : the suffix names no known format, or the folder does not exist.
+    ParameterError : the suffix names no known format, or nothing can be written there.
     """
     path = Path(path)
     suffix = path.suffix.lstrip(".").lower()
     form = form or {"htm": "html", "txt": "text"}.get(suffix, suffix)
     if not path.parent.is_dir():
         raise ParameterError(f"There is no folder {path.parent}. Make it, or choose another.")
-    path.write_text(render_report(evaluation, form), encoding="utf-8")
+    text = render_report(evaluation, form)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ParameterError(
+            f"{path} cannot be written: {error.strerror}. Choose another file."
+        ) from error
     return path

@@ -2,7 +2,7 @@
 
 Everything returns plain text, without markup: whoever shows it escapes it. Shares are written
 `.924`, percentages `18 %`, intervals `.924 [.911, .936]`; nothing is ever rounded up to
-certainty (.9997 stays `.9997`, it never reads `1.00`).
+certainty (.9997 stays `.9997`, .9999999 is cut to `.99999`; neither reads `1.00`).
 """
 
 from __future__ import annotations
@@ -37,27 +37,32 @@ __all__ = [
     "shorten",
     "shorten_all",
     "threshold",
+    "tidy",
     "too_close",
 ]
 
 MISSING = "–"
+CERTAIN = 1 - 5e-10  # nearer to 1 than this is the noise of summation
+FIRST = 140  # letters of the first sentence of a headline, which is set in bold
 
 
 # Numbers
 
 
 def _decimals(size: float, digits: int) -> int:
-    return max(0, digits - 1 - math.floor(math.log10(size)))
+    rounded = float(f"{size:.{digits - 1}e}")  # .0999999 has the digits of .1
+    return max(0, digits - 1 - math.floor(math.log10(rounded)))
 
 
 def _fixed(x: float, digits: int) -> str:
-    """`x` at `digits` significant digits; a share below 1 never rounds to 1."""
+    """`x` at `digits` significant digits; a share below 1 gets up to five decimals, not 1."""
     size = abs(x)
-    decimals = _decimals(size, digits)
-    if size < 1:
-        while round(size, decimals) >= 1 and decimals < 9:
+    if size < CERTAIN:
+        decimals = _decimals(size, digits)
+        while round(size, decimals) >= 1 and decimals < 5:
             decimals += 1
-        return f"{size:.{decimals}f}"
+        return "0.99999" if round(size, decimals) >= 1 else f"{size:.{decimals}f}"
+    size = max(size, 1.0)
     places = digits - 1 - math.floor(math.log10(size))
     rounded = round(size, places)
     places = digits - 1 - math.floor(math.log10(rounded))
@@ -108,18 +113,23 @@ def plural(n: float, noun: str) -> str:
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """A share as a percentage: `9.0 %`, `18 %`, `99.6 %`; 100 % only when it is all of them."""
+    """A share as a percentage: `9.0 %`, `18 %`, `99.6 %`; 100 % only when it is all of them.
+
+    What lies within .01 % of none or all is `<.01 %` or `>99.99 %`.
+    """
     value = float(share) + 0.0  # no −0
     if math.isnan(value):
         return MISSING
-    if value in (0.0, 1.0):
+    if value == 0.0 or CERTAIN <= value <= 1.0:
         return f"{value * 100:.0f} %"
     sign, size = ("−" if value < 0 else ""), abs(value) * 100
     if size < 0.01:
         return f"{sign}<.01 %"
     decimals = _decimals(size, digits)
-    while size < 100 and round(size, decimals) >= 100 and decimals < 9:
+    while size < 100 and round(size, decimals) >= 100 and decimals < 2:
         decimals += 1
+    if size < 100 and round(size, decimals) >= 100:
+        return f"{sign or '>'}99.99 %"
     text = f"{size:,.{decimals}f}"
     return f"{sign}{text[1:] if text.startswith('0.') else text} %"
 
@@ -136,10 +146,15 @@ def points(difference: float) -> str:
 
 
 def interval(value: float, low: float, high: float, unit: str = "") -> str:
-    """`.924 [.911, .936]`; without usable bounds only the value."""
+    """`.924 [.911, .936]`; without usable bounds only the value.
+
+    Beside an end of .001 or more, what is below .0001 reads `<.0001`, not `2.21×10⁻⁵`.
+    """
     if math.isnan(float(low)) or math.isnan(float(high)):
         return number(value, unit=unit)
-    return f"{number(value, unit=unit)} [{number(low)}, {number(high)}]"
+    large = max(abs(float(low)), abs(float(high))) >= 0.001
+    shown = ["<.0001" if large and 0 < float(x) < 1e-4 else number(x) for x in (value, low, high)]
+    return f"{shown[0]} {unit}".rstrip() + f" [{shown[1]}, {shown[2]}]"
 
 
 # Names
@@ -224,7 +239,8 @@ def runner_up(order: Sequence[Any], show: Callable[[Any], str]) -> str:
     return f"{word} comes {last.model} with {show(last)}"
 
 
-# Headlines: one sentence that answers "Where does each model go wrong?"
+# Headlines: what answers "Where does each model go wrong?". The first sentence is short, since
+# pages show it in bold; everything else follows in sentences of its own.
 
 
 def _rows(table: MetricTable, metric: str, without: str | None = None) -> list[Any]:
@@ -235,35 +251,66 @@ def _rows(table: MetricTable, metric: str, without: str | None = None) -> list[A
     ]
 
 
+def _known(table: MetricTable, metric: str, without: str | None = None) -> list[Any]:
+    return [row for row in _rows(table, metric, without) if not math.isnan(row.value)]
+
+
 def _one(rows: Sequence[Any], model: str | None) -> Any | None:
     return next((row for row in rows if row.model == model and not math.isnan(row.value)), None)
 
 
-def _leader(rows: Sequence[Any], phrase: str, title: str, *, low: bool = False) -> tuple[Any, str]:
-    """The best row, and `forest ranks best (ROC AUC .995 […])`, or that it is too close to call."""
+def _short(rows: Sequence[Any]) -> dict[str, str]:
+    """The names of models as headlines write them: at most 28 letters, still distinct."""
+    names = list(dict.fromkeys(row.model for row in rows))
+    return dict(zip(names, shorten_all(names, 28), strict=True))
+
+
+def _leader(
+    rows: Sequence[Any], phrase: str, title: str, *, low: bool = False
+) -> tuple[Any, str, str]:
+    """The best row, `forest ranks best (ROC AUC .995 […])`, and who is too close to call.
+
+    One model alone is not ranked: `forest reaches ROC AUC .995 […]`.
+    """
+    short = _short(rows)
     order = ranked(rows, lambda row: float(row.value), low=low)
     best = order[0]
-    shown = f"{title} {interval(best.value, best.low, best.high)}"
-    close = [row.model for row in order[1:] if too_close(best, row)]
+    name, shown = short[best.model], f"{title} {interval(best.value, best.low, best.high)}"
+    if len(order) == 1:
+        return best, f"{name} reaches {shown}", ""
+    close = [short[row.model] for row in order[1:] if too_close(best, row)]
     if close:
-        return best, (
-            f"Too close to call which model {phrase}: {best.model} leads ({shown}), but its "
-            f"interval overlaps with that of {listing(close)}"
+        overlap = f"Its interval overlaps with {'that' if len(close) == 1 else 'those'} of"
+        return (
+            best,
+            f"Too close to call which model {phrase}: {name} leads ({shown})",
+            f"{overlap} {listing(close, 2)}",
         )
-    return best, f"{best.model} {phrase} ({shown})"
+    return best, f"{name} {phrase} ({shown})", ""
 
 
-def _versus_baseline(
-    rows: Sequence[Any], baseline: Any | None, answer: str, title: str, *, low: bool = False
-) -> str:
+def _not_beaten_by(rows: Sequence[Any], dummy: Any, *, low: bool = False) -> str:
+    """`, which tree and 2 more do not beat`; "" where every model beats the dummy."""
+    sign = -1 if low else 1
+    short = _short(rows)
+    losers = [short[row.model] for row in rows if sign * (row.value - dummy.value) <= 0]
+    if not losers:
+        return ""
+    if len(losers) == len(rows) > 1:
+        return ", which no model beats"
+    return f", which {listing(losers, 2)} {'does' if len(losers) == 1 else 'do'} not beat"
+
+
+def _versus_baseline(rows: Sequence[Any], baseline: Any | None, answer: str, title: str) -> str:
     """What always giving one answer would score, and who does not beat that."""
     if baseline is None:
         return ""
-    sign = -1 if low else 1
-    losers = [row.model for row in rows if sign * (row.value - baseline.value) <= 0]
-    text = f"always answering {answer} would score {number(baseline.value)} {title}"
-    verb = "does" if len(losers) == 1 else "do"
-    return f"{text}, which {listing(losers)} {verb} not beat" if losers else text
+    text = f"Always answering {answer} would score {number(baseline.value)} {title}"
+    return text + _not_beaten_by(rows, baseline)
+
+
+def _sentences(*parts: str) -> str:
+    return " ".join(f"{part}." for part in parts if part)
 
 
 def headline_binary(
@@ -284,31 +331,33 @@ def headline_binary(
     answer : what the dummy always says, quoted as it is.
     positive : how the positive rows are called ("positives", "rows that are 5").
     """
-    ranks = [row for row in _rows(table, "roc_auc", baseline) if not math.isnan(row.value)]
-    phrase, title = "ranks best", "ROC AUC"
-    if not ranks:
-        ranks = [row for row in _rows(table, "accuracy", baseline) if not math.isnan(row.value)]
-        phrase, title = "is right most often", "accuracy"
-    if not ranks:
+    rows, phrase, title = _known(table, "roc_auc", baseline), "ranks best", "ROC AUC"
+    accuracy = _known(table, "accuracy", baseline)
+    if not rows:
+        rows, phrase, title = accuracy, "is right most often", "accuracy"
+    if not rows:
         return "There is nothing to score yet: no model has usable predictions."
-    best, text = _leader(ranks, phrase, title)
-    at = counts.get(best.model)
-    if at is not None and at.tp + at.fn > 0:
-        text += _misses(best.model, at, positive, "; " if text.startswith("Too close") else " but ")
-    accuracy = [row for row in _rows(table, "accuracy", baseline) if not math.isnan(row.value)]
+    best, first, close = _leader(rows, phrase, title)
     dummy = _one(_rows(table, "accuracy"), baseline)
     tail = _versus_baseline(accuracy, dummy, answer, "accuracy")
-    return f"{text}; {tail}." if tail else f"{text}."
+    at = counts.get(best.model)
+    if at is None or not at.tp + at.fn > 0:
+        return _sentences(first, close, tail)
+    where = f"at {threshold(at.threshold)}"
+    clean = at.fn == 0 and at.fp == 0
+    joined = f"{first} {'and' if clean else 'but'} {where} it {_misses(at, positive)}"
+    if not close and len(joined) < FIRST:
+        return _sentences(joined, tail)
+    name = _short(rows)[best.model]
+    return _sentences(first, close, f"A{where[1:]} {name} {_misses(at, positive)}", tail)
 
 
-def _misses(model: str, at: Counts, positive: str, join: str) -> str:
-    missed, wrong = at.fn / (at.tp + at.fn), at.fp
-    where = f"at {threshold(at.threshold)} {'it' if join.startswith(' but') else model}"
-    if missed == 0 and wrong == 0:
-        return f"{join.replace(' but ', ' and ')}{where} makes no mistake"
-    if missed == 0:
-        return f"{join}{where} catches all {positive} at the price of {count(wrong)} false alarms"
-    return f"{join}{where} misses {percent(missed)} of {positive}"
+def _misses(at: Counts, positive: str) -> str:
+    if at.fn == 0:
+        if at.fp == 0:
+            return "makes no mistake"
+        return f"catches all {positive} at the price of {plural(at.fp, 'false alarm')}"
+    return f"misses {percent(at.fn / (at.tp + at.fn))} of {positive}"
 
 
 def headline_multiclass(
@@ -321,20 +370,24 @@ def headline_multiclass(
     answer: str = "the most frequent class",
 ) -> str:
     """Who is right most often, its most frequent confusion, and what the dummy scores."""
-    rows = [row for row in _rows(table, metric, baseline) if not math.isnan(row.value)]
+    rows = _known(table, metric, baseline)
     if not rows:
         return "There is nothing to score yet: no model has usable predictions."
-    best, text = _leader(rows, "is right most often", title)
+    best, first, close = _leader(rows, "is right most often", title)
+    tail = _versus_baseline(rows, _one(_rows(table, metric), baseline), answer, title)
     matrix = matrices.get(best.model)
     worst = matrix.worst() if matrix is not None else None
-    if matrix is not None and worst is not None:
-        i, j, _, share = worst
-        text += (
-            f"; its most frequent mistake is to take {percent(share)} of "
-            f"{quoted(matrix.labels[i])} for {quoted(matrix.labels[j])}"
-        )
-    tail = _versus_baseline(rows, _one(_rows(table, metric), baseline), answer, title)
-    return f"{text}; {tail}." if tail else f"{text}."
+    if matrix is None or worst is None:
+        return _sentences(first, close, tail)
+    i, j, _, share = worst
+    true, called = (quoted(shorten(str(matrix.labels[k]), 28)) for k in (i, j))
+    mistake = f"most frequent mistake is to take {percent(share)} of {true} for {called}"
+    if close:
+        return _sentences(first, close, f"The {mistake}", tail)
+    joined = f"{first}; its {mistake}"
+    if len(joined) < FIRST:
+        return _sentences(joined, tail)
+    return _sentences(first, f"Its {mistake}", tail)
 
 
 def headline_regression(
@@ -343,35 +396,39 @@ def headline_regression(
     metric: str = "rmse",
     title: str = "RMSE",
     baseline: str | None = None,
-    answer: str = "the mean",
+    answer: str = "always answering the mean",
     unit: str = "",
 ) -> str:
-    """Who is off least, by how much less than the dummy, and who does not beat the dummy."""
-    rows = [row for row in _rows(table, metric, baseline) if not math.isnan(row.value)]
+    """Who is off least, by how much less than the dummy, and who does not beat the dummy.
+
+    `answer` is what the dummy does, as a phrase: "always answering the mean", "repeating the
+    last value".
+    """
+    rows = _known(table, metric, baseline)
     if not rows:
         return "There is nothing to score yet: no model has usable predictions."
-    best, text = _leader(rows, "is off least", title, low=True)
+    best, first, close = _leader(rows, "is off least", title, low=True)
     dummy = _one(_rows(table, metric), baseline)
     if dummy is None or not dummy.value > 0:
-        return f"{text}."
+        return _sentences(first, close)
     gain = 1 - best.value / dummy.value
-    losers = [row.model for row in rows if row.value >= dummy.value]
-    always = f"always answering {answer} ({number(dummy.value, unit=unit)})"
-    text += (
-        f"; its error is {percent(gain)} below {always}" if gain > 0 else f"; {always} is better"
-    )
-    if losers and gain > 0:
-        text += f", which {listing(losers)} {'does' if len(losers) == 1 else 'do'} not beat"
-    return f"{text}."
+    does = f"{answer} ({number(dummy.value, unit=unit)})"
+    if gain > 0:
+        name = f"The error of {_short(rows)[best.model]}" if close else "Its error"
+        beaten = _not_beaten_by(rows, dummy, low=True)
+        return _sentences(first, close, f"{name} is {percent(gain)} below {does}{beaten}")
+    verdict = "is better" if gain < 0 else "is just as good"
+    return _sentences(first, close, f"{does[:1].upper()}{does[1:]} {verdict}")
 
 
 def other_threshold(now: Counts, best: Counts, model: str) -> str:
     """What the F1-best threshold would change, where it changes F1 by .02 or more; else ""."""
     if not (best.f1 - now.f1 >= 0.02) or math.isinf(best.threshold):
         return ""
+    why = "The threshold is to blame" if best.recall > now.recall else "Better balanced"
     return (
-        f"Its threshold is to blame, not its ranking: at {threshold(best.threshold)} {model} "
-        f"would, on these rows, miss {percent(1 - best.recall)} and not {percent(1 - now.recall)} "
+        f"{why}: at {threshold(best.threshold)} {shorten(model, 28)} would "
+        f"miss {percent(1 - best.recall)}, not {percent(1 - now.recall)}, "
         f"and flag {count(best.fp)} wrongly, not {count(now.fp)}."
     )
 
@@ -400,3 +457,9 @@ def _whole(parts: Sequence[float], n: int) -> list[int]:
     for k in order[: n - sum(whole)]:
         whole[k] += 1
     return whole
+
+
+def tidy(*values: float) -> tuple[float, ...]:
+    """Numbers shown side by side, rounding noise as 0: a bias of −1.35×10⁻¹⁴ in [−11.0, 11.5]."""
+    size = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    return tuple(0.0 if abs(value) < 1e-9 * size else value for value in values)

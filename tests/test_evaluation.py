@@ -16,7 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import dashboard
-from dashboard.contracts import Task
+from dashboard.contracts import RawPredictions, Task
+from dashboard.data import Table, evalset_from_frame
 from dashboard.errors import DataError, ParameterError
 from dashboard.evaluation import Evaluation
 
@@ -175,3 +176,112 @@ def test_missing_model_file_is_a_failure_not_a_crash(tmp_path: Path) -> None:
     result = dashboard.evaluate(frame, target="y", models=[tmp_path / "none.skops"])
     assert isinstance(result, Evaluation)
     assert "none.skops" in result.failures[0].message
+
+
+TRUTH = ["a", "b"] * 5
+FRAME = pd.DataFrame({"x": range(10), "y": TRUTH})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        RawPredictions(labels=np.array(TRUTH)),
+        np.array(TRUTH),
+        TRUTH,
+        np.array([0.1, 0.9] * 5),  # scores of the second class
+        Table.from_frame("t", pd.DataFrame({"prediction": TRUTH})),
+        pd.DataFrame({"prediction": TRUTH}),
+    ],
+    ids=["raw", "labels", "list", "scores", "table", "frame"],
+)
+def test_predictions_in_memory_of_any_form(given: object) -> None:
+    result = dashboard.evaluate(FRAME, target="y", predictions={"m": given}, pos_label="b")
+    assert not result.failures
+    assert result.scores.value("m", "accuracy") == 1.0
+
+
+def test_values_in_memory_are_no_scores() -> None:
+    X, y = load_diabetes(return_X_y=True)
+    result = dashboard.evaluate(X, y, predictions={"off": y + 2.0})
+    assert result.scores.value("off", "rmse") == pytest.approx(2, rel=1e-12)
+
+
+@pytest.mark.parametrize("data", [Table.from_frame("t", FRAME), evalset_from_frame(FRAME, "y")])
+def test_data_that_is_read_already(data: object) -> None:
+    options = {"target": "y"} if isinstance(data, Table) else {}
+    result = dashboard.evaluate(data, predictions={"m": np.array(TRUTH)}, **options)
+    assert result.evalset.target.name == "y"
+    assert result.scores.value("m", "accuracy") == 1.0
+
+
+def test_one_table_object_keeps_its_target() -> None:
+    """`target` names the column of a Table too, not only of a file."""
+    frame = FRAME.assign(z=["u"] * 4 + ["v"] * 6)
+    result = dashboard.evaluate(
+        Table.from_frame("t", frame), target="z", predictions={"m": frame["z"].to_numpy()}
+    )
+    assert result.evalset.target.name == "z"
+
+
+def test_y_beside_a_column_of_its_name_is_refused() -> None:
+    with pytest.raises(ParameterError, match="already has a column 'y'"):
+        dashboard.evaluate(FRAME, FRAME["y"], predictions={"m": np.array(TRUTH)})
+
+
+@pytest.mark.parametrize("data", [7, None, np.zeros((10, 2))])
+def test_data_of_an_unusable_type_says_what_is_needed(data: object) -> None:
+    with pytest.raises(ParameterError, match="X with y"):
+        dashboard.evaluate(data, predictions={"m": np.array(TRUTH)})
+
+
+def test_predictions_named_like_a_model_are_told_apart(tmp_path: Path) -> None:
+    model = LogisticRegression().fit(FRAME[["x"]], TRUTH)
+    result = dashboard.evaluate(
+        FRAME, target="y", models={"m": model}, predictions={"m": np.array(TRUTH)}
+    )
+    assert [each.name for each in result.models] == ["m", "m (file)"]
+    assert result.scores.value("m (file)", "accuracy") == 1.0
+
+
+def test_files_and_objects_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    paths = [tmp_path / folder / "p.csv" for folder in ("one", "two")]
+    for path in paths:
+        path.parent.mkdir()
+        pd.DataFrame({"prediction": TRUTH}).to_csv(path, index=False)
+    result = dashboard.evaluate(FRAME, target="y", predictions=paths)
+    assert [each.name for each in result.models] == ["p", "p (2)"]
+    single = dashboard.evaluate(FRAME, target="y", predictions=str(paths[0]))
+    assert [each.name for each in single.models] == ["p"]
+
+
+def test_a_column_that_only_the_model_wants_comes_from_the_whole_table() -> None:
+    frame = FRAME.assign(id=range(100, 110))
+    model = LogisticRegression().fit(frame[["x", "id"]], TRUTH)
+    evalset = evalset_from_frame(frame, "y")
+    assert "id" not in evalset.X.columns
+    result = dashboard.evaluate(evalset, models={"m": model})
+    expected = model.score(frame[["x", "id"]], TRUTH)
+    assert not result.failures
+    assert result.scores.value("m", "accuracy") == pytest.approx(expected, abs=1e-12)
+
+
+def test_answers_that_fit_no_target_stop_nobody() -> None:
+    result = dashboard.evaluate(
+        FRAME, target="y", predictions={"good": np.array(TRUTH), "flat": np.zeros((10, 5))}
+    )
+    assert [one.name for one in result.failures] == ["flat"]
+    assert [each.name for each in result.models] == ["good"]
+
+
+def test_a_data_file_without_answers_says_what_is_missing(tmp_path: Path) -> None:
+    FRAME.to_csv(tmp_path / "data.csv", index=False)
+    with pytest.raises(ParameterError, match="No models"):
+        dashboard.evaluate(tmp_path / "data.csv", target="y")
+
+
+def test_matrices_of_one_class_against_the_rest() -> None:
+    truth = np.array(["a", "b", "c"] * 4)
+    told = np.array(["a", "b", "b"] * 4)
+    result = dashboard.evaluate(np.zeros((12, 1)), truth, predictions={"m": told})
+    # b: 4 found, 4 wrongly taken for it, 4 left alone
+    assert result.confusion(1)["m"].counts.tolist() == [[4, 4], [0, 4]]

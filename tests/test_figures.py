@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import itertools
 import json
@@ -356,20 +357,27 @@ def test_cells_hold_count_and_share_up_to_twelve_classes() -> None:
     assert texts == [["90<br>90%", "10<br>10%"], ["25<br>25%", "75<br>75%"]]
     twelve = _cell_texts(figures.plot_confusion(_matrix(12)))
     assert all("<br>" in text for row in twelve for text in row if text)
-    twenty = _cell_texts(figures.plot_confusion(_matrix(20)))
-    assert any(twenty[3])
-    assert not any("<br>" in text for row in twenty for text in row)
-    counted = _cell_texts(figures.plot_confusion(_matrix(20), normalise="none"))
-    assert counted[0][0] == f"{_matrix(20).counts[0, 0]:.0f}"
+    more = _cell_texts(figures.plot_confusion(_matrix(14)))
+    assert any(more[3])
+    assert not any("<br>" in text for row in more for text in row)
+    counted = _cell_texts(figures.plot_confusion(_matrix(14), normalise="none"))
+    assert counted[0][0] == f"{_matrix(14).counts[0, 0]:.0f}"
+    assert not any(t.texttemplate for t in figures.plot_confusion(_matrix(16)).data)
 
 
 def test_fifty_classes_stay_legible_and_small() -> None:
     matrix = _matrix(50, prefix="a class with a rather long name and number")
     figure = figures.plot_confusion(matrix)
     assert not any(trace.texttemplate for trace in figure.data)
-    ticks = figure.layout.xaxis.ticktext
-    assert len(set(ticks)) == 50
-    assert max(map(len, ticks)) <= 16
+    for axis in (figure.layout.xaxis, figure.layout.yaxis):
+        # every other name, so that letters of 10 px do not touch in a column of 450 px
+        assert list(axis.tickvals) == list(range(0, 50, 2))
+        assert len(set(axis.ticktext)) == 25
+        assert max(map(len, axis.ticktext)) <= 12
+        assert axis.tickfont.size >= 9
+        assert axis.tickfont.size <= 360 / 50 * 2
+    assert figure.layout.xaxis.tickangle == -90
+    assert figure.data[0].colorbar.orientation == "h"  # takes no width
     assert figure.data[0].showscale
     assert len(figure.to_json()) < 130_000
     assert figure.data[-1].text[1] == "no rows"
@@ -424,6 +432,116 @@ def test_matrices_side_by_side_are_alike() -> None:
     assert figures.style_of(1).colour in b.layout.title.text
 
 
+@pytest.mark.parametrize("k", [2, 3, 5, 12, 26, 50])
+def test_cells_are_square_and_stand_left(k: int) -> None:
+    layout = figures.plot_confusion(_matrix(k)).layout
+    assert layout.yaxis.scaleanchor == "x"
+    assert layout.xaxis.constrain == layout.yaxis.constrain == "domain"
+    assert (layout.xaxis.constraintoward, layout.yaxis.constraintoward) == ("left", "top")
+    # in a column of 1,900 px a matrix is no wider than it is high
+    assert layout.height - layout.margin.t - layout.margin.b <= 430
+
+
+@pytest.mark.parametrize("k", [26, 30, 36, 40, 50])
+def test_every_tick_has_room(k: int) -> None:
+    axis = figures.plot_confusion(_matrix(k)).layout.xaxis
+    pitch = 360 / k * (axis.tickvals[1] - axis.tickvals[0])
+    assert 7 <= axis.tickfont.size <= 0.8 * pitch
+
+
+def test_short_class_names_stay_level() -> None:
+    digits = ConfusionMatrix("m", tuple("0123456789"), np.eye(10) * 9, n=90)
+    assert figures.plot_confusion(digits).layout.xaxis.tickangle == 0
+    assert figures.plot_confusion(_matrix(2)).layout.xaxis.tickangle == 0
+    assert figures.plot_confusion(_matrix(4)).layout.xaxis.tickangle == -90
+
+
+def test_no_difference_is_said_and_the_counts_stay() -> None:
+    ours, theirs = _matrix(2), _matrix(2, "a rather long reference")
+    figure = figures.plot_confusion_difference(ours, theirs)
+    assert _lines(figure.layout.title.text)[1:3] == ["No difference to", "a rather…reference"]
+    assert not figure.layout.annotations
+    shown = [text.strip("\u200a") for row in figure.data[0].text for text in row]
+    assert shown == [f"{n:.0f}" for n in ours.counts.ravel()]
+    assert figure.data[0].textfont.color == look.ink("light").muted
+    changed = figures.plot_confusion_difference(ours, _matrix(2, "b", seed=3))
+    assert _lines(changed.layout.title.text)[1] == "Minus b"
+    assert changed.layout.margin.t == figure.layout.margin.t  # side by side they align
+    many = figures.plot_confusion_difference(_matrix(30), _matrix(30, "b"))
+    assert many.layout.annotations[0].text == "No difference"
+
+
+# Four abreast
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a title as letters."""
+    plain = re.sub(r"</?(b|i|span[^>]*)>", "", text)
+    return [html.unescape(line) for line in plain.split("<br>")]
+
+
+def _narrow(name: str) -> dict[str, go.Figure]:
+    """Every figure of one model, with long names everywhere."""
+    label = "a class with a long name"
+    one, other = _binary(name, label=label), _binary("the other model, long", label=label, seed=1)
+    few = replace(compute_fit(_values(name)), output="the median value of houses")
+    many = replace(compute_fit(_values(name, 5_000)), output="the median value of houses")
+    matrix = compute_confusion(one, threshold=0.123)
+    found = {
+        "scores": figures.plot_score_distribution(
+            compute_score_distribution(one, threshold=0.123), style=figures.style_of(0)
+        ),
+        "difference": figures.plot_confusion_difference(
+            matrix, compute_confusion(other, threshold=0.5), style=figures.style_of(0)
+        ),
+    }
+    for how in ("none", "true", "pred", "all", "errors"):
+        found[how] = figures.plot_confusion(matrix, normalise=how, style=figures.style_of(0))  # type: ignore[arg-type]
+    for key, fit in {"few": few, "many": many}.items():
+        found[f"predicted {key}"] = figures.plot_predicted_actual(
+            fit, style=figures.style_of(0), unit="thousands of US dollars"
+        )
+        found[f"residuals {key}"] = figures.plot_residuals(
+            fit, style=figures.style_of(0), unit="thousands of US dollars"
+        )
+    return found
+
+
+NARROW = _narrow("A random forest of 500 trees with weights")
+
+
+@pytest.mark.parametrize("kind", NARROW)
+def test_nothing_is_cut_at_196_pixels(kind: str) -> None:
+    layout = NARROW[kind].layout
+    title, *subtitle = _lines(layout.title.text)
+    assert len(title) <= 18  # the marker, a space and 16 letters in bold
+    assert max(map(len, subtitle)) <= 25
+    assert max(map(len, _lines(layout.xaxis.title.text))) <= 17
+    assert len(_lines(layout.yaxis.title.text)[0]) <= 42  # upwards: 280 px
+    assert layout.margin.l == layout.margin.r == 8
+    for trace in NARROW[kind].data:
+        if trace.showlegend is not False and trace.name and trace.legendgroup:
+            assert len(trace.name) <= 20
+    assert all(len(line) <= 14 for a in layout.annotations for line in _lines(a.text))
+    assert max(map(len, layout.xaxis.ticktext or [""])) <= 9
+    assert layout.xaxis.tickangle in (0, -90)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "anchor"), [(0.1, "left"), (0.5, "left"), (0.6, "right"), (0.99, "right")]
+)
+def test_the_label_of_the_threshold_stays_inside(threshold: float, anchor: str) -> None:
+    found = compute_score_distribution(_binary("m"), threshold=threshold)
+    figure = figures.plot_score_distribution(found, x_range=(0.0, 1.0))
+    assert figure.layout.annotations[0].xanchor == anchor
+
+
+def test_densities_keep_their_width_for_the_drawing() -> None:
+    figure = NARROW["predicted many"]
+    assert figure.data[0].colorbar.orientation == "h"
+    assert figure.layout.height == NARROW["predicted few"].layout.height + 40
+
+
 def test_a_selected_cell_is_framed() -> None:
     figure = figures.plot_confusion(_matrix(3), selected=(2, 1))
     frame = figure.layout.shapes[-1]
@@ -453,6 +571,47 @@ def test_unknown_normalisation_is_refused() -> None:
 
 
 # Curves
+
+
+def _area(figure: go.Figure) -> tuple[float, float, float]:
+    """Top, bottom and left of the drawing, in pixels from the upper left corner."""
+    layout = figure.layout
+    return layout.margin.t, layout.height - layout.margin.b, layout.margin.l
+
+
+def test_gain_lift_and_cost_stand_side_by_side() -> None:
+    models = [_binary(f"a model with a long name {i}", seed=i) for i in range(3)]
+    gains = [compute_gain(p, threshold=0.5) for p in models]
+    drawn = [
+        figures.plot_gain(gains),
+        figures.plot_lift(gains),
+        figures.plot_cost([compute_cost(p) for p in models]),
+    ]
+    assert len({_area(figure) for figure in drawn}) == 1
+    assert drawn[0].layout.margin.l == 72  # Plotly widens it only for costs of seven digits
+    assert len({figure.layout.height for figure in drawn}) == 1
+    assert not any(figure.layout.yaxis.scaleanchor for figure in drawn)
+    pair = [
+        figures.plot_roc([compute_roc(p) for p in models]),
+        figures.plot_precision_recall([compute_precision_recall(p) for p in models]),
+    ]
+    assert len({_area(figure)[:2] for figure in pair}) == 1
+
+
+def test_guessing_is_named_once_where_lines_lie_close() -> None:
+    curve = compute_precision_recall(_binary("a"))
+    curves = [replace(curve, model=m, prevalence=p) for m, p in (("a", 0.3), ("b", 0.31))]
+    assert len(figures.plot_precision_recall(curves).layout.annotations) == 1
+    apart = [curves[0], replace(curves[1], prevalence=0.5)]
+    assert len(figures.plot_precision_recall(apart).layout.annotations) == 2
+
+
+def test_titles_of_panels_have_room_below_the_subtitle() -> None:
+    tables = {"forest": compute_thresholds(_binary("forest"))}
+    layout = figures.plot_metric_by_threshold(tables).layout
+    lines = len(_lines(layout.title.text))
+    # 24 above, 20 a line of the title, 17 the subtitle; 18 for the title of the panel
+    assert layout.margin.t >= 24 + 20 * (lines - 1) + 17 + 18 + 6
 
 
 def test_roc_draws_the_exact_curve_as_float32() -> None:
@@ -759,6 +918,7 @@ def test_ticks_are_round_and_written_as_everywhere() -> None:
 def test_wrapping_breaks_at_words_and_escapes() -> None:
     assert wrapped("one two three", 7) == "one two<br>three"
     assert wrapped("look, 300 rows", 10) == "look,<br>300 rows"
+    assert wrapped("one\ntwo three", 40) == "one<br>two three"
     assert wrapped("a<b & c", 40) == "a&lt;b &amp; c"
     assert look.label("a long name with a tail", 9) == "a lo…tail"
     assert look.escape("line\nbreak %{x} $1$") == "line break &#37;{x} &#36;1&#36;"

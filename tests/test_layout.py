@@ -51,7 +51,7 @@ FLOORS: list[tuple[str, frozenset[str]]] = [
     ("sources", frozenset({"data", "samples", "models", "diagnostics", "workspace"})),
     ("figures", frozenset({"captions", "figures"})),
     ("evaluation", frozenset({"evaluation", "gallery"})),
-    ("report", frozenset({"report"})),
+    ("report", frozenset({"report", "report_html", "report_scores"})),
     ("front doors", frozenset({"__init__", "__main__", "app", "launcher", "worker"})),
 ]
 FLOOR_OF = {room: floor for floor, (_, rooms) in enumerate(FLOORS) for room in rooms}

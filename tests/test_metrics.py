@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import multilabel_confusion_matrix
 
 from dashboard.contracts import Predictions, ScoreKind, Target, Task
+from dashboard.diagnostics.baseline import compute_baseline
 from dashboard.diagnostics.metrics import (
     METRICS,
     Metric,
@@ -631,6 +632,25 @@ def test_metric_descriptions_are_complete() -> None:
         assert names <= {row.metric for row in table.rows}
 
 
+def test_an_unknown_metric_gets_names_to_choose_from() -> None:
+    with pytest.raises(ParameterError) as caught:
+        find_metric("acuracy")
+    assert str(caught.value) == "Metric 'acuracy' is unknown. Did you mean accuracy?"
+    with pytest.raises(ParameterError) as caught:
+        find_metric("ROC-AUC")
+    assert str(caught.value).startswith("Metric 'ROC-AUC' is unknown. Did you mean roc_auc")
+    for name, wanted in (("auc", "roc_auc"), ("r2_score", "r2"), ("f1score", "f1")):
+        with pytest.raises(ParameterError, match=f"Did you mean {wanted}"):
+            find_metric(name)
+    with pytest.raises(ParameterError) as caught:
+        find_metric("nonsense")
+    message = str(caught.value)
+    assert message.startswith("Metric 'nonsense' is unknown. Names are accuracy, ")
+    assert message.endswith(f"and {len(METRICS) - 17} more.")
+    assert "roc_auc" in message
+    assert "rmse" in message
+
+
 def test_labels_that_are_not_text_are_named_as_text() -> None:
     y = np.array([0, 1, 2, 0])
     p = replace(
@@ -638,3 +658,21 @@ def test_labels_that_are_not_text_are_named_as_text() -> None:
         target=Target(Task.MULTICLASS, "t", (1, 2, 3), y),
     )
     assert compute_metrics(p, metrics=["recall"]).value("m", "recall", "3") == 1.0
+
+
+@each_case
+def test_an_interval_holds_its_value(metric: Metric, task: Task) -> None:
+    """For a constant answer as well, whose statistic may not pass its value in any resample."""
+    p = drawn(task, n=60, seed=5)
+    for each in (p, compute_baseline(p.target)):
+        for row in compute_metrics(each, metrics=[metric.name], n_bootstrap=50).rows:
+            if not math.isnan(row.low):
+                assert row.low <= row.value <= row.high, row
+
+
+def test_the_interval_of_a_constant_mean_ends_at_its_value() -> None:
+    # y = (0, 2, 4), always 2: R² = 1 − MSE/variance = 0; a resample has the same mean answer but
+    # its own variance about its own mean, which is smaller, so every replicate is at most 0
+    target = Target(Task.REGRESSION, "y", (), np.array([0.0, 2.0, 4.0] * 20))
+    row = compute_metrics(compute_baseline(target), metrics=["r2"]).rows[0]
+    assert row.low < 0 and row.value == row.high == pytest.approx(0, abs=1e-12)

@@ -27,9 +27,14 @@ NAN = math.nan
         (-3.2, "−3.20"),
         (-0.5, "−.500"),
         (0.99964, ".9996"),  # never certainty
-        (0.99999996, ".99999996"),
+        (0.999996, ".99999"),  # at most five decimals, cut
+        (0.99999996, ".99999"),
+        (1 - 1e-12, "1.00"),  # the noise of summation
+        (1 - 5e-9, ".99999"),
+        (-0.9999999, "−.99999"),
         (9.999, "10.0"),  # rounding up a digit keeps three digits
         (99.96, "100"),
+        (1 - 0.9, ".100"),  # .0999…98
         (999.6, "1,000"),
         (0.000123, ".000123"),
         (0.000012, "1.20×10⁻⁵"),
@@ -80,6 +85,10 @@ def test_thresholds_have_no_trailing_zeros(x: float, text: str) -> None:
         (0.181, "18 %"),
         (0.9964, "99.6 %"),
         (0.9999, "99.99 %"),
+        (0.99999996, ">99.99 %"),
+        (-0.99999996, "−99.99 %"),
+        (1 - 1e-12, "100 %"),
+        (1 - 0.9, "10 %"),  # .0999…98
         (1.0, "100 %"),
         (0.0, "0 %"),
         (-0.0, "0 %"),
@@ -115,6 +124,20 @@ def test_interval_needs_both_bounds() -> None:
     assert w.interval(0.924, 0.911, 0.936) == ".924 [.911, .936]"
     assert w.interval(0.924, NAN, 0.936) == ".924"
     assert w.interval(47_873, 45_893, 49_774, "dollars") == "47,900 dollars [45,900, 49,800]"
+
+
+def test_intervals_of_shares_stay_short() -> None:
+    assert w.interval(0.992, 0.986, 0.99999999999) == ".992 [.986, 1.00]"
+    assert w.interval(0.992, 0.986, 0.9999999) == ".992 [.986, .99999]"
+    assert w.interval(0.002, 2.21e-5, 0.03) == ".00200 [<.0001, .0300]"
+    assert w.interval(2.21e-5, 0, 0.03, "m") == "<.0001 m [0, .0300]"
+    # where everything is that small, the digits are the news
+    assert w.interval(2e-5, 1e-5, 3e-5) == "2.00×10⁻⁵ [1.00×10⁻⁵, 3.00×10⁻⁵]"
+
+
+@given(st.floats(min_value=0, max_value=1), st.floats(min_value=0.001, max_value=1))
+def test_no_interval_of_shares_is_longer_than_two_shares(low: float, high: float) -> None:
+    assert len(w.interval(high, min(low, high), high)) <= len(".000123 [<.0001, .000123]")
 
 
 def test_names_are_cut_in_the_middle() -> None:
@@ -187,8 +210,8 @@ def test_the_story_of_the_five() -> None:
         FIVE, counts, baseline="Baseline (majority)", answer="“no”", positive="positives"
     )
     assert sentence == (
-        "forest ranks best (ROC AUC .995 [.990, .999]) but at .5 it misses 18 % of positives; "
-        "always answering “no” would score .899 accuracy."
+        "forest ranks best (ROC AUC .995 [.990, .999]) but at .5 it misses 18 % of positives. "
+        "Always answering “no” would score .899 accuracy."
     )
 
 
@@ -198,15 +221,15 @@ def test_too_close_to_call_is_written_out() -> None:
     )
     sentence = w.headline_binary(table, {"a": Counts(tp=9, fp=4, fn=1, tn=6, threshold=0.3)})
     assert sentence == (
-        "Too close to call which model ranks best: a leads (ROC AUC .900 [.880, .920]), but its "
-        "interval overlaps with that of b; at .3 a misses 10 % of positives."
+        "Too close to call which model ranks best: a leads (ROC AUC .900 [.880, .920]). Its "
+        "interval overlaps with that of b. At .3 a misses 10 % of positives."
     )
 
 
 def test_binary_headline_where_nothing_is_missed() -> None:
     table = MetricTable((_row("a", "roc_auc", 1.0),))
     perfect = w.headline_binary(table, {"a": Counts(tp=5, fp=0, fn=0, tn=5, threshold=0.5)})
-    assert perfect == "a ranks best (ROC AUC 1.00) and at .5 it makes no mistake."
+    assert perfect == "a reaches ROC AUC 1.00 and at .5 it makes no mistake."
     eager = w.headline_binary(table, {"a": Counts(tp=5, fp=3, fn=0, tn=2, threshold=0.5)})
     assert eager.endswith("but at .5 it catches all positives at the price of 3 false alarms.")
 
@@ -218,8 +241,55 @@ def test_a_model_that_loses_to_the_dummy_is_named() -> None:
     )
     sentence = w.headline_binary(table, {}, baseline="dummy", answer="“stay”")
     assert sentence == (
-        "net is right most often (accuracy .757 [.741, .772]); always answering “stay” would "
-        "score .775 accuracy, which net does not beat."
+        "net reaches accuracy .757 [.741, .772]. Always answering “stay” would score .775 "
+        "accuracy, which net does not beat."
+    )
+    both = MetricTable((*table.rows, _row("tree", "accuracy", 0.7, 0.68, 0.72)))
+    assert w.headline_binary(both, {}, baseline="dummy", answer="“stay”") == (
+        "net is right most often (accuracy .757 [.741, .772]). Always answering “stay” would score "
+        ".775 accuracy, which no model beats."
+    )
+
+
+LONG = [
+    f"a model with a name that goes on and on, number {i}, of the long series" for i in range(5)
+]
+
+
+def test_headlines_of_many_long_names_start_with_a_short_sentence() -> None:
+    rows = [_row(name, "roc_auc", 0.9, 0.85, 0.95) for name in LONG]
+    rows += [_row(name, "accuracy", 0.7, 0.65, 0.75) for name in LONG]
+    dummy = _row("dummy", "accuracy", 0.69)
+    table = MetricTable((dummy, *rows))
+    counts = {LONG[0]: Counts(tp=9, fp=4, fn=1, tn=6, threshold=0.3)}
+    said = w.headline_binary(table, counts, baseline="dummy", positive="rows that are “yes”")
+    first, second, third, last = said.split(". ")
+    assert first.startswith("Too close to call which model ranks best: ")
+    assert len(first) <= w.FIRST
+    assert second.endswith("and 3 more") and second.startswith("Its interval overlaps with those")
+    assert third.startswith("At .3 ") and third.endswith("misses 10 % of rows that are “yes”")
+    assert last == "Always answering the same would score .690 accuracy."
+    matrices = {LONG[0]: _matrix([[5, 5], [0, 9]], ("a class " * 9, "another " * 9))}
+    alone = MetricTable((dummy, _row(LONG[0], "accuracy", 0.7, 0.65, 0.75)))
+    said = w.headline_multiclass(alone, matrices, baseline="dummy")
+    assert len(said.split(". ")[0]) <= w.FIRST
+    assert said.split(". ")[1].startswith("Its most frequent mistake is to take 50 % of “a class")
+
+
+def test_one_model_is_not_ranked() -> None:
+    """It read: multilabel is right most often …, which multilabel does not beat."""
+    table = MetricTable(
+        (_row("dummy", "f1_micro", 0.9), _row("multilabel", "f1_micro", 0.9, 0.85, 0.95))
+    )
+    said = w.headline_multiclass(table, {}, metric="f1_micro", title="micro F1", baseline="dummy")
+    assert said == (
+        "multilabel reaches micro F1 .900 [.850, .950]. Always answering the most frequent class "
+        "would score .900 micro F1, which multilabel does not beat."
+    )
+    one = MetricTable((_row("dummy", "rmse", 10.0), _row("tree", "rmse", 5.0, 4.0, 6.0)))
+    assert w.headline_regression(one, baseline="dummy") == (
+        "tree reaches RMSE 5.00 [4.00, 6.00]. Its error is 50 % below always answering the mean "
+        "(10.0)."
     )
 
 
@@ -250,7 +320,7 @@ def test_multiclass_headline_names_the_worst_confusion() -> None:
     matrix = _matrix([[90, 10, 0], [4, 95, 1], [0, 5, 95]], ("8", "1", "3"))
     assert w.headline_multiclass(table, {"forest": matrix}, baseline="dummy") == (
         "forest is right most often (accuracy .900 [.850, .940]); its most frequent mistake is "
-        "to take 10 % of “8” for “1”; always answering the most frequent class would score .340 "
+        "to take 10 % of “8” for “1”. Always answering the most frequent class would score .340 "
         "accuracy, which tree does not beat."
     )
 
@@ -259,7 +329,7 @@ def test_multiclass_headline_without_mistakes() -> None:
     table = MetricTable((_row("forest", "accuracy", 1.0),))
     matrix = _matrix([[3, 0], [0, 3]], ("a", "b"))
     sentence = w.headline_multiclass(table, {"forest": matrix})
-    assert sentence == "forest is right most often (accuracy 1.00)."
+    assert sentence == "forest reaches accuracy 1.00."
 
 
 def test_regression_headline_counts_down_from_the_dummy() -> None:
@@ -271,14 +341,47 @@ def test_regression_headline_counts_down_from_the_dummy() -> None:
         )
     )
     assert w.headline_regression(table, baseline="dummy", unit="points") == (
-        "forest is off least (RMSE 69.0 [66.0, 72.0]); its error is 31 % below always answering "
+        "forest is off least (RMSE 69.0 [66.0, 72.0]). Its error is 31 % below always answering "
         "the mean (100 points), which tree does not beat."
     )
     worse = MetricTable((_row("dummy", "rmse", 10.0), _row("tree", "rmse", 12.0)))
     assert w.headline_regression(worse, baseline="dummy").endswith(
-        "always answering the mean (10.0) is better."
+        "Always answering the mean (10.0) is better."
     )
     assert w.headline_regression(worse) == "dummy is off least (RMSE 10.0)."
+    same = MetricTable((_row("dummy", "rmse", 10.0), _row("tree", "rmse", 10.0)))
+    assert w.headline_regression(same, baseline="dummy").endswith("(10.0) is just as good.")
+
+
+def test_regression_headline_takes_any_phrase_for_the_dummy() -> None:
+    table = MetricTable(
+        (
+            _row("dummy", "rmse", 10.0),
+            _row("net", "rmse", 5.0, 4.0, 6.0),
+            _row("tree", "rmse", 5.5, 4.5, 6.5),
+        )
+    )
+    said = w.headline_regression(table, baseline="dummy", answer="repeating the last value")
+    assert said == (
+        "Too close to call which model is off least: net leads (RMSE 5.00 [4.00, 6.00]). Its "
+        "interval overlaps with that of tree. The error of net is 50 % below repeating the last "
+        "value (10.0)."
+    )
+    worse = MetricTable((_row("dummy", "rmse", 10.0), _row("tree", "rmse", 12.0)))
+    said = w.headline_regression(worse, baseline="dummy", answer="repeating the last value")
+    assert said == "tree reaches RMSE 12.0. Repeating the last value (10.0) is better."
+
+
+def test_another_threshold_is_one_short_sentence() -> None:
+    now = Counts(tp=50, fp=0, fn=50, tn=900, threshold=0.5)  # F1 = 2/3
+    best = Counts(tp=90, fp=10, fn=10, tn=890, threshold=0.2)  # F1 = .9
+    assert w.other_threshold(now, best, "forest") == (
+        "The threshold is to blame: at .2 forest would miss 10 %, not 50 %, and flag 10 wrongly, "
+        "not 0."
+    )
+    assert w.other_threshold(best, best, "forest") == ""
+    eager = Counts(tp=95, fp=100, fn=5, tn=800, threshold=0.1)  # misses less, F1 = .64
+    assert w.other_threshold(eager, best, "forest").startswith("Better balanced: at .2 forest")
 
 
 def test_per_thousand_adds_up() -> None:
@@ -302,3 +405,11 @@ def test_whole_parts_always_add_up(parts: list[float]) -> None:
         assert all(
             abs(a - 1_000 * b / sum(parts)) < 1 + 1e-6 for a, b in zip(whole, parts, strict=True)
         )
+
+
+def test_rounding_noise_beside_its_interval_is_zero() -> None:
+    assert w.tidy(7.22e-12, -10.0, 11.5) == (0.0, -10.0, 11.5)
+    assert w.tidy(7.22e-12, 1e-12, 9e-12) == (7.22e-12, 1e-12, 9e-12)
+    assert w.tidy(5.0, -math.inf, math.inf) == (5.0, -math.inf, math.inf)
+    value, low, high = w.tidy(math.nan, math.nan, 1.0)
+    assert math.isnan(value) and math.isnan(low) and high == 1.0

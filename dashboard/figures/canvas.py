@@ -10,15 +10,18 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from ..wording import listing, number, shorten, threshold
+from ..wording import listing, number, shorten_all, threshold
 from .export import file_stem
 from .theme import ModelStyle, Theme, escape, ink, label, template
 
 __all__ = [
     "SHARE_TICKS",
+    "SMALL_AXIS",
     "axis",
     "canvas",
     "columns",
+    "few_ticks",
+    "lying_colorbar",
     "model_title",
     "models_title",
     "note",
@@ -39,27 +42,35 @@ SHARE_TICKS: dict[str, Any] = {
 def wrapped(text: str, width: int) -> str:
     """Escaped text with line breaks at words, for Plotly, which never wraps by itself.
 
-    A number and the word after it stay together.
+    A number and the word after it stay together; line breaks in the text are kept.
     """
     lines: list[str] = []
-    for word in re.split(r"(?<!\d)\s+", text.strip()):
-        if lines and len(lines[-1]) + 1 + len(word) <= width:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
+    for part in text.strip().split("\n"):
+        line, *words = re.split(r"(?<!\d)\s+", part.strip())
+        for word in words:
+            if len(line) + 1 + len(word) <= width:
+                line += f" {word}"
+            else:
+                lines.append(line)
+                line = word
+        lines.append(line)
     return "<br>".join(escape(line) for line in lines)
 
 
-def model_title(name: str, style: ModelStyle | None, width: int = 19) -> str:
+def model_title(name: str, style: ModelStyle | None, width: int = 16) -> str:
     """A title for one model's chart: its marker in its colour, then its name on one line."""
     mark = f'<span style="color:{style.colour}">{style.glyph}</span> ' if style else ""
     return f"{mark}<b>{label(name, width)}</b>"
 
 
 def models_title(kind: str, names: Sequence[str], width: int = 44) -> str:
-    """A title for a chart of several models: what is shown, then whom it compares."""
-    short = listing([shorten(name, 28) for name in names])
-    return f"<b>{wrapped(f'{kind}: {short}', width)}</b>"
+    """A title for a chart of several models: what is shown; below it, whom it compares.
+
+    The names stand on lines of their own, so that charts of the same models side by side have
+    titles of the same height, whatever they show.
+    """
+    title = f"<b>{wrapped(kind, width)}</b>"
+    return f"{title}<br>{wrapped(listing(shorten_all(names, 24)), width)}" if names else title
 
 
 def axis(title: str, **options: Any) -> dict[str, Any]:
@@ -67,7 +78,9 @@ def axis(title: str, **options: Any) -> dict[str, Any]:
     return {"title": {"text": escape(title)}, **options}
 
 
-SMALL = 26  # letters of a subtitle in a chart that stands four abreast at 1280 px
+# A chart that stands four abreast at 1280 px is 196 px wide. That leaves so many letters:
+SMALL = 25  # of a subtitle
+SMALL_AXIS = 17  # of the title below the drawing, which is centred on the drawing alone
 
 
 def share_axis(title: str, **options: Any) -> dict[str, Any]:
@@ -103,6 +116,10 @@ def canvas(
     width: int = 52,
     square: bool = False,
     legend_rows: int = 0,
+    small: bool = False,
+    above: int = 0,
+    below: int = 0,
+    left: int | None = None,
     **layout: Any,
 ) -> go.Figure:
     """An empty figure in the house style.
@@ -110,10 +127,12 @@ def canvas(
     `title` is ready for Plotly, `subtitle` plain text, broken after `width` letters. `height`
     is that of the drawing with its axes: lines of the title and of the legend come on top, so
     that charts side by side keep their axes aligned. The legend stands below, one model a line.
+    `small`: one of up to four abreast, with narrow margins and subtitle. `above`, `below`:
+    more pixels between title and drawing, and under it. `left`: least room for the numbers.
     """
-    below = wrapped(subtitle, width)
-    quiet = f'<span style="font-size:13px;color:{ink(theme).muted}">{below}</span>'
-    top = 28 + 20 * (title.count("<br>") + 1) + 17 * (below.count("<br>") + 1)
+    lines = wrapped(subtitle, SMALL if small else width)
+    quiet = f'<span style="font-size:13px;color:{ink(theme).muted}">{lines}</span>'
+    top = 28 + 20 * (title.count("<br>") + 1) + 17 * (lines.count("<br>") + 1) + above
     stem = file_stem(name)
     if square:
         layout["xaxis"] = {**layout["xaxis"], "constrain": "domain", "constraintoward": "left"}
@@ -125,19 +144,48 @@ def canvas(
         }
     if legend_rows:
         layout["legend"] = {"x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
-    legend = 20 * legend_rows + 4 * bool(legend_rows)
+    legend = 20 * legend_rows + 4 * bool(legend_rows) + below
+    margin = {"t": top, "b": 52 + legend, **({"l": 8, "r": 8} if small else {})}
+    if left is not None:
+        margin["l"] = left
     # Given at once: a figure that starts with Plotly's own template takes twice as long.
     return go.Figure(
         layout={
             "template": template(theme),
             "title": {"text": f"{title}<br>{quiet}"},
             "height": height + top + legend,
-            "margin": {"t": top, "b": 52 + legend},
+            "margin": margin,
             "uirevision": stem,
             "meta": {"alt": alt, "caption": caption, "name": stem},
             **layout,
         }
     )
+
+
+def few_ticks(low: float, high: float) -> dict[str, Any]:
+    """At most four short ticks, for the axis below a narrow chart."""
+    ticks = number_ticks(low, high, 3)
+    longest = max((len(text) for text in ticks.get("ticktext", ())), default=0)
+    return {"tickangle": 0, **(ticks if longest <= 5 else {"nticks": 4})}
+
+
+def lying_colorbar(**options: Any) -> dict[str, Any]:
+    """A colour bar along the lower edge, where it takes no width from a narrow chart."""
+    return {
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        "y": 0,
+        "yref": "container",
+        "yanchor": "bottom",
+        "thickness": 8,
+        "len": 120,
+        "lenmode": "pixels",
+        "xpad": 8,
+        "ypad": 4,
+        "outlinewidth": 0,
+        **options,
+    }
 
 
 def columns(*values: Any) -> npt.NDArray[np.float32]:

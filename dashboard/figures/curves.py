@@ -18,6 +18,7 @@ from ..captions import (
 )
 from ..wording import count, interval, number, percent, plural, shorten, threshold
 from .canvas import (
+    SHARE_TICKS,
     axis,
     canvas,
     columns,
@@ -51,14 +52,17 @@ __all__ = [
 Styles = Mapping[str, ModelStyle]
 Array = npt.NDArray[Any]
 
+HEIGHT = 340  # of gain, lift and cost, which stand side by side
+ROOM = 72  # for their numbers, which have one to six digits
+
 
 def _subtitle(curves: Sequence[Any], then: str) -> str:
-    """`2,400 rows, 9.8 % yes. …`."""
+    """Two lines on every chart, so that drawings side by side align: rows, then what is new."""
     if not curves:
         return "No curves to show"
     one = curves[0]
     share = percent(one.n_positive / ((one.n_positive + one.n_negative) or 1))
-    return f"{plural(one.n, 'row')}, {share} are {shorten(str(one.label), 24)}. {then}"
+    return f"{plural(one.n, 'row')}, {share} are {shorten(str(one.label), 24)}\n{then}"
 
 
 def _drawing_note(marks: Sequence[tuple[int, int, float]]) -> str:
@@ -158,7 +162,7 @@ def plot_roc(
     figure = canvas(
         theme,
         title=models_title("ROC", names),
-        subtitle=_subtitle(curves, "Below: area under the curve (AUC) with 95 % interval"),
+        subtitle=_subtitle(curves, "Below: area under the curve (AUC), 95 % interval"),
         name="roc " + " ".join(names),
         alt=f"ROC curves of {plural(len(curves), 'model')}. {caption}",
         caption=caption,
@@ -218,7 +222,7 @@ def plot_precision_recall(
     figure = canvas(
         theme,
         title=models_title("Precision and recall", names),
-        subtitle=_subtitle(curves, "Below: average precision (step sum) with 95 % interval"),
+        subtitle=_subtitle(curves, "Below: average precision, 95 % interval"),
         name="precision recall " + " ".join(names),
         alt=f"Precision-recall curves of {plural(len(curves), 'model')}. {caption}",
         caption=caption,
@@ -228,8 +232,12 @@ def plot_precision_recall(
         yaxis=share_axis("Share of flagged rows that are positive (precision)"),
         legend_rows=len(curves),
     )
+    last = -1.0
     for prevalence in sorted({round(float(curve.prevalence), 6) for curve in curves}):
         figure.add_trace(reference_line([0, 1], [prevalence, prevalence], theme))
+        if prevalence - last < 0.05:  # the labels would lie on each other
+            continue
+        last = prevalence
         side = -9 if prevalence > 0.06 else 9  # below the line, where no curve stays for long
         text = f"guessing: {percent(prevalence)} are positive"
         figure.add_annotation(note(0, prevalence, text, theme, xanchor="left", yshift=side))
@@ -273,7 +281,7 @@ def _gain_like(
     kind: str,
     subtitle: str,
     yaxis: dict[str, Any],
-    square: bool,
+    lift: bool,
     chance: tuple[Sequence[float], Sequence[float]],
 ) -> go.Figure:
     caption = caption_gain(curves)
@@ -284,8 +292,8 @@ def _gain_like(
         name=f"{kind} " + " ".join(curve.model for curve in curves),
         alt=f"{kind} curves of {plural(len(curves), 'model')}. {caption}",
         caption=caption,
-        height=440 if square else 320,
-        square=square,
+        height=HEIGHT,
+        left=ROOM,
         xaxis=share_axis("Share of rows flagged, highest scores first"),
         yaxis=yaxis,
         legend_rows=len(curves),
@@ -300,7 +308,7 @@ def _gain_like(
             curve.model,
             style,
             share,
-            recall if square else curve.lift[index],
+            curve.lift[index] if lift else recall,
             legend="",
             hover=f"Flagging %{{customdata[0]:.3~g}} % of the rows<br>"
             f"by <i>{escape(curve.model)}</i><br>"
@@ -311,7 +319,7 @@ def _gain_like(
         if curve.operating is not None:
             at = curve.operating
             where = at.selection_rate
-            value = at.recall if square else at.recall / where if where else np.nan
+            value = at.recall if not lift else at.recall / where if where else np.nan
             sentence = _caught(curve, at)
             _add_operating(figure, curve.model, style, where, value, sentence, theme)
     return figure
@@ -326,9 +334,9 @@ def plot_gain(
         styles,
         theme,
         kind="Gain",
-        subtitle="How many positives are found when so many rows are looked at",
+        subtitle="Positives found when so many rows are looked at",
         yaxis=share_axis("Share of positives caught (recall)"),
-        square=True,
+        lift=False,
         chance=([0, 1], [0, 1]),
     )
 
@@ -342,9 +350,9 @@ def plot_lift(
         styles,
         theme,
         kind="Lift",
-        subtitle="How many times more positives than the same number of random rows holds",
+        subtitle="Times as many positives as in random rows",
         yaxis=axis("Lift (times a random choice)", rangemode="tozero"),
-        square=False,
+        lift=True,
         chance=([0, 1], [1, 1]),
     )
 
@@ -358,7 +366,7 @@ def plot_cost(
     if curves:
         one = curves[0]
         fp, fn = threshold(one.cost_fp), threshold(one.cost_fn)
-        prices = f"A false alarm costs {fp}, a miss {fn}. {plural(one.n, 'row')}"
+        prices = f"{plural(one.n, 'row')}\nA false alarm costs {fp}, a miss {fn}"
     figure = canvas(
         theme,
         title=models_title("Cost of errors", [curve.model for curve in curves]),
@@ -366,8 +374,9 @@ def plot_cost(
         name="cost " + " ".join(curve.model for curve in curves),
         alt=f"Cost against threshold for {plural(len(curves), 'model')}. {caption}",
         caption=caption,
-        height=320,
-        xaxis=axis("Threshold: rows scored at or above it are flagged"),
+        height=HEIGHT,
+        left=ROOM,
+        xaxis=axis("Threshold: rows scored at or above it are flagged", **_threshold_ticks(curves)),
         yaxis=axis("Cost of all errors (units of the prices)", rangemode="tozero"),
         legend_rows=len(curves),
     )
@@ -396,6 +405,11 @@ def plot_cost(
     return figure
 
 
+def _threshold_ticks(curves: Sequence[CostCurve]) -> dict[str, Any]:
+    ends = [float(t) for curve in curves for t in curve.threshold if np.isfinite(t)]
+    return SHARE_TICKS if ends and min(ends) >= 0 and max(ends) <= 1 else {}
+
+
 def plot_calibration(
     curves: Sequence[CalibrationCurve], styles: Styles | None = None, *, theme: Theme = "light"
 ) -> go.Figure:
@@ -404,8 +418,7 @@ def plot_calibration(
     figure = canvas(
         theme,
         title=models_title("Calibration", [curve.model for curve in curves]),
-        subtitle=f"{plural(curves[0].n, 'row')}. Does it happen as often as the model says? "
-        "Bars: 95 % interval; Brier score in the legend"
+        subtitle=f"{plural(curves[0].n, 'row')}. Bars: 95 % interval\nBelow: Brier score, 0 is best"
         if curves
         else "No curves to show",
         name="calibration " + " ".join(curve.model for curve in curves),
@@ -418,7 +431,8 @@ def plot_calibration(
         legend_rows=len(curves),
     )
     figure.add_trace(reference_line([0, 1], [0, 1], theme))
-    figure.add_annotation(note(0.5, 0.5, "as often as said", theme, textangle=-45, yshift=-10))
+    corner = {"xanchor": "right", "yanchor": "bottom"}
+    figure.add_annotation(note(1, 0, "dotted: as often as said", theme, **corner))
     for k, curve in enumerate(curves):
         _add_calibration(figure, curve, style_for(styles, curve.model, k))
     return figure

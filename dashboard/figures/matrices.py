@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,8 +11,8 @@ import plotly.graph_objects as go
 
 from ..captions import caption_confusion, caption_confusion_difference
 from ..errors import ParameterError
-from ..wording import count, percent, plural, points, shorten_all, threshold
-from .canvas import canvas, model_title
+from ..wording import count, percent, plural, points, shorten, shorten_all, threshold
+from .canvas import canvas, lying_colorbar, model_title, note
 from .theme import (
     ModelStyle,
     Theme,
@@ -40,8 +41,9 @@ _WORDS: dict[str, str] = {
     "errors": "Mistakes as a share of each true class",
 }
 SHARES_BELOW = 12  # classes up to which a cell holds its count and its share
+SEEN = 0.0005  # smaller differences of shares read "0 points"
 _AIR = "\u200a"  # a letter that Plotly counts when it sizes text to cells, but hardly draws
-TEXT_BELOW = 25  # classes up to which a cell holds any text
+TEXT_BELOW = 15  # classes up to which a cell holds any text
 
 
 def _sentences(matrix: ConfusionMatrix) -> list[str]:
@@ -80,7 +82,7 @@ def _full_sentences(matrix: ConfusionMatrix) -> list[str]:
 
 def _brief(share: float, k: int) -> str:
     """A share short enough for its cell; whole percentages where cells are small."""
-    if k <= 6:
+    if k <= 2:
         return percent(share).replace(" %", "%")
     return "<1%" if 0 < share < 0.005 else f"{share * 100:.0f}%"
 
@@ -160,19 +162,32 @@ def _targets(sentences: list[str], k: int, side: float, theme: Theme) -> go.Scat
 
 
 def _size(k: int) -> int:
-    """Height of the matrix in pixels, the same for every model with these classes."""
-    return int(min(640, max(220, 28 * k + 60)))
+    """Largest side of the matrix in pixels, the same for every model with these classes.
+
+    Cells are square: in columns narrower than this the matrix is as wide as they allow.
+    """
+    return 200 if k <= 4 else 270 if k <= 10 else 420
 
 
-def _class_axis(title: str, names: tuple[str, ...], side: int, **options: Any) -> dict[str, Any]:
+def _letters(k: int) -> int:
+    """How long the names of `k` classes are at most."""
+    return 9 if k <= 2 else 10 if k <= 10 else 12
+
+
+def _class_axis(title: str, names: tuple[str, ...], angle: int, **options: Any) -> dict[str, Any]:
+    """Names cut in the middle, turned by `angle`; only every other one where they would touch."""
     k = len(names)
-    shown = shorten_all(names, 16)
+    pitch = 360 / k  # pixels a class, beyond ten classes, in a column of 450
+    step = math.ceil(10 / pitch)
+    shown = shorten_all(names, _letters(k))
     return {
-        "title": {"text": title},
+        "title": {"text": title, "standoff": 6},
         "tickmode": "array",
-        "tickvals": list(range(k)),
-        "ticktext": [escape(name) for name in shown],
-        "tickfont": {"size": max(7, min(12, int(0.8 * side / k)))},
+        "tickvals": list(range(0, k, step)),
+        "ticktext": [escape(name) for name in shown[::step]],
+        "tickangle": angle,
+        "ticklabeloverflow": "allow",
+        "tickfont": {"size": int(min(12, 11 if k <= 10 else 0.75 * pitch * step))},
         "range": [-0.5, k - 0.5],
         "showgrid": False,
         "tickcolor": "rgba(0,0,0,0)",
@@ -206,9 +221,11 @@ def _matrix_figure(
         alt=alt,
         caption=caption,
         height=side + 60,
-        width=34,
-        xaxis=_class_axis("Predicted class", matrix.labels, side),
-        yaxis=_class_axis("True class", matrix.labels, side, range=[k - 0.5, -0.5]),
+        small=True,
+        square=True,
+        below=30 if k > TEXT_BELOW else 0,
+        xaxis=_class_axis("Predicted class", matrix.labels, _turned(matrix.labels)),
+        yaxis=_class_axis("True class", matrix.labels, -90 * (k <= 2), range=[k - 0.5, -0.5]),
         clickmode="event+select",
         dragmode=False,
         hoverdistance=-1,
@@ -222,12 +239,7 @@ def _matrix_figure(
             colorscale=[list(stop) for stop in scale],
             hoverinfo="skip",
             showscale=k > TEXT_BELOW,
-            colorbar={
-                "thickness": 10,
-                "outlinewidth": 0,
-                "len": 0.6,
-                "tickformat": tickformat,
-            },
+            colorbar=lying_colorbar(tickformat=tickformat, nticks=3),
             xgap=1 if k <= TEXT_BELOW else 0,
             ygap=1 if k <= TEXT_BELOW else 0,
             name="share",
@@ -240,8 +252,18 @@ def _matrix_figure(
     )
     if selected is not None:
         i, j = selected
+        # a dark line on a dark cell needs a light one around it, and the reverse
+        figure.add_shape(**_around(i, 1, j, 1), line={"color": ink(theme).page, "width": 7})
         figure.add_shape(**_around(i, 1, j, 1), line={"color": ink(theme).text, "width": 3})
     return figure
+
+
+def _turned(names: tuple[str, ...]) -> int:
+    """The angle of the names below the matrix: level only where the narrowest column has room."""
+    k = len(names)
+    room = {1: 9, 2: 9, 3: 4, 4: 3}.get(k, 2 if k <= 20 else 1)
+    longest = max((len(name) for name in shorten_all(names, _letters(k))), default=0)
+    return 0 if longest <= room else -90
 
 
 def _around(row: int, rows: int, column: int, columns: int) -> dict[str, Any]:
@@ -281,7 +303,7 @@ def plot_confusion(
     if normalise in ("true", "pred"):
         top = 1.0
     high = (top or 1.0) if zmax is None else zmax
-    at = "" if matrix.threshold is None else f", flagged from {threshold(matrix.threshold)}"
+    at = "" if matrix.threshold is None else f"\nflagged from {threshold(matrix.threshold)}"
     caption = caption_confusion(matrix)
     return _matrix_figure(
         matrix,
@@ -293,7 +315,7 @@ def plot_confusion(
         theme=theme,
         titles=(
             model_title(matrix.model, style),
-            f"{_WORDS[normalise]}, {plural(matrix.n, 'row')}{at}",
+            f"{_WORDS[normalise]}\n{plural(matrix.n, 'row')}{at}",
         ),
         name=f"confusion {matrix.model}",
         alt=f"Confusion matrix of {matrix.model} with {len(matrix.labels)} classes. {caption}",
@@ -346,11 +368,17 @@ def plot_confusion_difference(
     most = float(np.nanmax(np.abs(change))) if np.isfinite(change).any() else 0.0
     high = zmax or most or 0.01
     texts = [
-        ["" if abs(x) < 0.0005 or np.isnan(x) else points(x).split()[0] for x in row.tolist()]
+        ["" if abs(x) < SEEN or np.isnan(x) else points(x).split()[0] for x in row.tolist()]
         for row in (change if k <= TEXT_BELOW else change[:0])
     ]
     caption = caption_confusion_difference(matrix, reference)
-    return _matrix_figure(
+    other = shorten(reference.model, 19)
+    what = (
+        f"Minus {other}\nPoints of each true class"
+        if most >= SEEN
+        else f"No difference to\n{other}"
+    )
+    figure = _matrix_figure(
         matrix,
         change,
         texts,
@@ -360,12 +388,27 @@ def plot_confusion_difference(
         theme=theme,
         titles=(
             model_title(matrix.model, style),
-            f"Minus {reference.model}, percentage points of each true class, "
-            f"{plural(matrix.n, 'row')}",
+            f"{what}\n{plural(matrix.n, 'row')}",
         ),
         name=f"confusion {matrix.model} minus {reference.model}",
         alt=f"Difference of two confusion matrices. {caption}",
         caption=caption,
         tickformat="+.0%",
         selected=selected,
+    )
+    if most < SEEN:
+        _say_equal(figure, matrix, theme)
+    return figure
+
+
+def _say_equal(figure: go.Figure, matrix: ConfusionMatrix, theme: Theme) -> None:
+    """The counts, quietly, or words where cells are small: an empty box looks like a failure."""
+    middle = (len(matrix.labels) - 1) / 2
+    if len(matrix.labels) > TEXT_BELOW:
+        figure.add_annotation(note(middle, middle, "No difference", theme))
+        return
+    figure.data[0].update(
+        text=[[f"{count(n)}{_AIR}" for n in row] for row in matrix.counts.tolist()],
+        texttemplate="%{text}",
+        textfont={"color": ink(theme).muted},
     )

@@ -10,8 +10,18 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from ..captions import caption_fit, caption_residual_spread, caption_residuals
-from ..wording import count, number, percent, plural
-from .canvas import SMALL, axis, canvas, model_title, models_title, note, reference_line
+from ..wording import count, number, percent, plural, shorten
+from .canvas import (
+    SMALL_AXIS,
+    axis,
+    canvas,
+    few_ticks,
+    lying_colorbar,
+    model_title,
+    models_title,
+    note,
+    reference_line,
+)
 from .theme import ModelStyle, Theme, escape, ink, label, sequential_scale, style_for, style_of
 
 if TYPE_CHECKING:
@@ -30,6 +40,7 @@ Array = npt.NDArray[Any]
 
 MAX_POINTS = 4_000  # beyond that, density
 DENSITY_BINS = 60
+COLOURBAR = 40  # pixels below a density
 
 
 def _padded(low: float, high: float) -> Range:
@@ -53,7 +64,23 @@ def residual_limits(fits: Sequence[RegressionFit]) -> Range:
 
 
 def _with_unit(text: str, unit: str) -> str:
-    return f"{text} ({unit})" if unit else text
+    return f"{text} ({shorten(unit, 10)})" if unit else text
+
+
+def _across(word: str, fit: RegressionFit, unit: str, **options: Any) -> dict[str, Any]:
+    """The axis below the drawing: its title in short lines, long names cut in the middle."""
+    what = _what(fit)
+    lines = [f"{word} {what}"]
+    if len(lines[0]) > SMALL_AXIS:
+        lines = [word, shorten(what, SMALL_AXIS)]
+    if unit:
+        lines.append(f"({shorten(unit, SMALL_AXIS - 2)})")
+    text = "<br>".join(escape(line) for line in lines)
+    return {"title": {"text": text}, **options, **few_ticks(*options["range"])}
+
+
+def _upwards(word: str, fit: RegressionFit, unit: str, **options: Any) -> dict[str, Any]:
+    return axis(_with_unit(f"{word} {shorten(_what(fit), 16)}", unit), **options)
 
 
 def _what(fit: RegressionFit) -> str:
@@ -72,7 +99,7 @@ def _add_points(
                 "symbol": style.symbol,
                 "size": 6 if len(x) < 1_000 else 4,
                 "color": style.colour,
-                "opacity": 0.75 if len(x) < 1_000 else 0.45,
+                "opacity": 0.9 if len(x) < 1_000 else 0.6,
             },
             text=sentences,
             hovertemplate="%{text}<extra></extra>",
@@ -104,14 +131,11 @@ def _add_density(
             z=shown.astype(np.float32),
             customdata=tiles,
             colorscale=stops,
-            colorbar={
-                "title": {"text": "Rows", "side": "top", "font": {"size": 12}},
-                "thickness": 10,
-                "outlinewidth": 0,
-                "len": 0.6,
-                "tickvals": list(range(top + 1)),
-                "ticktext": [count(10**k) for k in range(top + 1)],
-            },
+            colorbar=lying_colorbar(
+                title={"text": " rows", "side": "right", "font": {"size": 12}},
+                tickvals=list(range(top + 1)),
+                ticktext=[count(10**k) for k in range(top + 1)],
+            ),
             hovertemplate="%{customdata:,} rows near %{x:,.3~s}, %{y:,.3~s}.<extra></extra>",
             hoverongaps=False,
             name="density",
@@ -124,7 +148,7 @@ def _dense(fit: RegressionFit) -> bool:
 
 
 def _rows_note(fit: RegressionFit) -> str:
-    return f"{plural(fit.n, 'row')}{', as density' if _dense(fit) else ''}"
+    return f"{plural(fit.n, 'row')}{', density' if _dense(fit) else ''}"
 
 
 def _fit_sentences(fit: RegressionFit, unit: str) -> list[str]:
@@ -154,14 +178,15 @@ def plot_predicted_actual(
     figure = canvas(
         theme,
         title=model_title(fit.model, style),
-        subtitle=f"Predicted against actual, {_rows_note(fit)}",
-        width=SMALL,
+        subtitle=f"Predicted against actual\n{_rows_note(fit)}",
+        small=True,
+        below=COLOURBAR if _dense(fit) else 0,
         name=f"predicted actual {fit.model}",
         alt=f"Predicted against actual values of {fit.model}. {caption}",
         caption=caption,
         height=330,
-        xaxis=axis(_with_unit(f"Actual {_what(fit)}", unit), range=span),
-        yaxis=axis(_with_unit(f"Predicted {_what(fit)}", unit), range=span),
+        xaxis=_across("Actual", fit, unit, range=span),
+        yaxis=_upwards("Predicted", fit, unit, range=span),
     )
     if _dense(fit):
         _add_density(figure, fit.y_true, fit.y_pred, fit.sample_weight, (span, span), theme)
@@ -187,13 +212,14 @@ def plot_residuals(
     figure = canvas(
         theme,
         title=model_title(fit.model, style),
-        subtitle=f"Residual against prediction, {_rows_note(fit)}",
-        width=SMALL,
+        subtitle=f"Residual by prediction\n{_rows_note(fit)}",
+        small=True,
+        below=COLOURBAR if _dense(fit) else 0,
         name=f"residuals {fit.model}",
         alt=f"Residuals of {fit.model} against its predictions. {caption}",
         caption=caption,
         height=330,
-        xaxis=axis(_with_unit(f"Predicted {_what(fit)}", unit), range=x_span),
+        xaxis=_across("Predicted", fit, unit, range=x_span),
         yaxis=axis(_with_unit("Residual: predicted − actual", unit), range=y_span),
     )
     if _dense(fit):
@@ -232,7 +258,7 @@ def plot_residual_histogram(
         theme,
         title=models_title("Residuals", [fit.model for fit in fits]),
         subtitle=f"{plural(max((fit.n for fit in fits), default=0), 'row')}. "
-        "The first and last bin hold everything beyond them",
+        "The outer bins hold all beyond them",
         name="residual histogram " + " ".join(fit.model for fit in fits),
         alt=f"Histogram of residuals of {plural(len(fits), 'model')}. {caption}",
         caption=caption,

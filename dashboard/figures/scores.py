@@ -15,14 +15,13 @@ from ..errors import ParameterError
 from ..wording import count, listing, number, percent, plural, threshold
 from .canvas import (
     SHARE_TICKS,
-    SMALL,
     axis,
     canvas,
     columns,
+    few_ticks,
     model_title,
     models_title,
     note,
-    number_ticks,
     threshold_texts,
 )
 from .theme import (
@@ -65,13 +64,13 @@ def plot_score_distribution(
     figure = canvas(
         theme,
         title=model_title(distribution.model, style),
-        subtitle=f"Scores by true class, {plural(distribution.n, 'row')}",
-        width=SMALL,
+        subtitle=f"Scores by true class\n{plural(distribution.n, 'row')}",
+        small=True,
         name=f"scores {distribution.model}",
         alt=f"Score distributions of {distribution.model}. {caption}",
         caption=caption,
         height=270,
-        xaxis=axis("Score", range=span, **number_ticks(*span)),
+        xaxis=axis("Score", range=span, **few_ticks(*span)),
         yaxis=axis("Share of the class", tickformat=".0%", range=y_range, rangemode="tozero"),
         barmode="overlay",
         bargap=0,
@@ -115,7 +114,7 @@ def _add_class(
             y=np.asarray([*shares, shares[-1] if len(shares) else 0], dtype=np.float32),
             mode="lines",
             line={"shape": "hv", "color": look.line, "width": 2, "dash": look.dash},
-            name=f"{label(name)} ({plural(total, 'row')})",
+            name=f"{label(name, 13)} ({count(total)})",
             legendgroup=name,
             hoverinfo="skip",
         )
@@ -133,7 +132,7 @@ def _add_threshold(figure: go.Figure, value: float, span: Range, theme: Theme) -
         yref="paper",
         line={"color": colours.text, "width": 1.5, "dash": "dot"},
     )
-    right = value > span[0] + 0.7 * (span[1] - span[0])
+    right = value > (span[0] + span[1]) / 2
     text = f"from {threshold(value)} →"
     figure.add_annotation(
         note(
@@ -233,6 +232,7 @@ def plot_metric_by_threshold(
         caption=caption,
         height=290,
         width=100,
+        above=22,  # the titles of the panels
         legend_rows=len(names),
         **_panels([_BY_THRESHOLD[metric] for metric in metrics], _all_shares(tables)),
     )
@@ -240,7 +240,7 @@ def plot_metric_by_threshold(
         for k, (name, table) in enumerate(tables.items()):
             style = style_for(styles, name, k)
             at = (thresholds or {}).get(name)
-            _add_metric_line(figure, name, table, metric, style, place, at, max_marks)
+            _add_metric_line(figure, name, table, metric, style, place, at, max_marks, theme)
     return figure
 
 
@@ -308,6 +308,7 @@ def _add_metric_line(
     place: int,
     at: float | None,
     max_marks: int,
+    theme: Theme,
 ) -> None:
     x, y = _thinned(table.thresholds, _metric_values(table, metric), max_marks)
     axes = {"xaxis": f"x{place}", "yaxis": f"y{place}"} if place > 1 else {}
@@ -337,7 +338,12 @@ def _add_metric_line(
             x=[at],
             y=[value],
             mode="markers",
-            marker={"symbol": style.symbol, "size": 11, "color": style.colour},
+            marker={
+                "symbol": style.symbol,
+                "size": 12,
+                "color": style.colour,
+                "line": {"color": ink(theme).page, "width": 1.5},
+            },
             name=f"{label(name)} operating point",
             legendgroup=name,
             showlegend=False,
