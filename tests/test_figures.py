@@ -514,7 +514,7 @@ NARROW = _narrow("A random forest of 500 trees with weights")
 def test_nothing_is_cut_at_196_pixels(kind: str) -> None:
     layout = NARROW[kind].layout
     title, *subtitle = _lines(layout.title.text)
-    assert len(title) <= 18  # the marker, a space and 16 letters in bold
+    assert len(title) <= 22  # the marker, a space and 20 letters in bold, small
     assert max(map(len, subtitle)) <= 25
     assert max(map(len, _lines(layout.xaxis.title.text))) <= 17
     assert len(_lines(layout.yaxis.title.text)[0]) <= 42  # upwards: 280 px

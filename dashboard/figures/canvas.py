@@ -57,10 +57,10 @@ def wrapped(text: str, width: int) -> str:
     return "<br>".join(escape(line) for line in lines)
 
 
-def model_title(name: str, style: ModelStyle | None, width: int = 16) -> str:
+def model_title(name: str, style: ModelStyle | None, width: int = 20) -> str:
     """A title for one model's chart: its marker in its colour, then its name on one line."""
     mark = f'<span style="color:{style.colour}">{style.glyph}</span> ' if style else ""
-    return f"{mark}<b>{label(name, width)}</b>"
+    return f'{mark}<span style="font-size:13px"><b>{label(name, width)}</b></span>'
 
 
 def models_title(kind: str, names: Sequence[str], width: int = 44) -> str:
