@@ -257,7 +257,7 @@ def test_no_name_is_read_as_markup(
     kind: str, hostile: dict[str, go.Figure], plain: dict[str, go.Figure]
 ) -> None:
     allowed = re.compile(
-        r"</?(b|i|br|extra)>|<span style=\"(font-size:13px;)?color:#[0-9a-f]{6}\">|</span>"
+        r"</?(b|i|br|extra)>|<span style=\"(font-size:13px;?)?(color:#[0-9a-f]{6})?\">|</span>"
     )
     fields = re.compile(r"%\{(x|y|z|text|customdata(\[\d\])?)(:[^}]*)?\}")
     shown = hostile[kind].to_plotly_json()
