@@ -344,11 +344,22 @@ def compute_roc(
     fpr, tpr, thresholds = table.roc()
     auc, _, low, high = delong_interval(table, level)
     if table.weighted:  # each row's own weight in the variance, as in the score table
-        low, high = _interval(predictions, label, "roc_auc", level)
+        low, high = _interval(predictions, label, table, "roc_auc", level)
     return RocCurve(fpr=fpr, tpr=tpr, thresholds=thresholds, auc=auc, low=low, high=high, **common)
 
 
 def _interval(
+    predictions: Predictions, label: int | None, table: ThresholdTable, metric: str, level: float
+) -> tuple[float, float]:
+    """Kept with the table: a move of the threshold does not change it."""
+    key = (metric, level)
+    if key not in table.memo:
+        table.memo[key] = _rank_bounds(predictions, label, metric, level)
+    low, high = table.memo[key]
+    return float(low), float(high)
+
+
+def _rank_bounds(
     predictions: Predictions, label: int | None, metric: str, level: float
 ) -> tuple[float, float]:
     focus = positive_class(predictions.target) if label is None else label
@@ -374,7 +385,7 @@ def compute_precision_recall(
     """
     table, common = _prepare(predictions, label, threshold, table)
     precision, recall, _ = table.precision_recall()
-    low, high = _interval(predictions, label, "average_precision", level)
+    low, high = _interval(predictions, label, table, "average_precision", level)
     total = table.n_positive + table.n_negative
     return PrecisionRecallCurve(
         precision=precision,
