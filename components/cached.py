@@ -61,7 +61,7 @@ def sample_model(sample: Sample, file: str) -> Model:
     return _sample_model(sample.key, file, sample.digest_of(file), sample.path(file))
 
 
-@st.cache_resource(max_entries=_ENTRIES, show_spinner="Asking the models …")
+@st.cache_resource(max_entries=_ENTRIES // 2, show_spinner="Asking the models …")
 def _raw(
     digest: str, evalset_digest: str, _entry: ModelEntry, _evalset: EvalSet
 ) -> RawPredictions | str:
@@ -74,7 +74,7 @@ def _raw(
         return str(error)
 
 
-@st.cache_resource(max_entries=_ENTRIES, show_spinner=False)
+@st.cache_resource(max_entries=_ENTRIES // 8, show_spinner=False)
 def _answers(
     evalset_digest: str,
     entries: tuple[tuple[str, str], ...],
@@ -118,14 +118,12 @@ def answers(state: AppState) -> Answers:
     return replace(found, failures=(*failed, *found.failures))
 
 
-@st.cache_resource(max_entries=4 * _ENTRIES, show_spinner=False)
-def _threshold_table(digest: str, label: int | None, _predictions: Predictions) -> ThresholdTable:
-    return compute_thresholds(_predictions, label)
-
-
 def threshold_table(predictions: Predictions, label: int | None = None) -> ThresholdTable:
-    """The exact engine for one model and class: sorted once, asked often."""
-    return _threshold_table(predictions.digest(), label, predictions)
+    """The exact engine for one model and class: sorted once, asked often.
+
+    `compute_thresholds` keeps the table as long as the predictions live, which `_answers` bounds.
+    """
+    return compute_thresholds(predictions, label)
 
 
 @st.cache_resource(max_entries=8 * _ENTRIES, show_spinner=False)
@@ -154,7 +152,7 @@ def metrics(
     return _metrics(predictions.digest(), predictions.name, tuple(names), threshold, predictions)
 
 
-@st.cache_resource(max_entries=16 * _ENTRIES, show_spinner=False)
+@st.cache_resource(max_entries=2 * _ENTRIES, show_spinner=False)
 def _diagnostic(
     name: str, digest: str, model: str, parameters: tuple[tuple[str, Any], ...], _predictions: Any
 ) -> Any:

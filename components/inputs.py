@@ -7,6 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from components import cached
+from components.markup import plain
 from components.panels import theme
 from components.state import AppState
 from dashboard.contracts import Task
@@ -73,24 +74,25 @@ def view(state: AppState, answers: Answers) -> View:
 
 def _focus(state: AppState, answers: Answers) -> int:
     target = answers.baseline.target
-    names = [shorten(str(label), 40) for label in target.labels]
+    labels = [str(label) for label in target.labels]
+    names = [shorten(label, 40) for label in labels]
     title, sentence = _FOCUS[target.task]
-    start = (
-        hardest_class(answers.predictions, cached.diagnostic)
-        if state.label is None
-        else state.label
-    )
+    if state.label in labels:
+        start = labels.index(state.label)
+    else:
+        start = hardest_class(answers.predictions, cached.diagnostic)
+    first = plain(names[0])
     chosen = st.selectbox(
         title,
         range(len(names)),
         index=min(start, len(names) - 1),
         format_func=lambda index: names[index],
         key="focus",
-        help=f"{sentence} Example: with “{names[0]}”, a positive is a row that is “{names[0]}”.",
+        help=f"{sentence} Example: with “{first}”, a positive is a row that is “{first}”.",
     )
     focus = int(chosen or 0)
     if focus != start:
-        state.label = focus
+        state.label = labels[focus]
     return focus
 
 

@@ -6,6 +6,7 @@ models that a person uploaded are not in the link; a sample is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import get_args
 
@@ -52,10 +53,13 @@ def _number(state: AppState, name: str, now: float, high: float) -> float:
     if given is None:
         return now
     try:
-        return min(max(float(given), 0.0), high)
+        value = float(given)
     except ValueError:
+        value = math.nan
+    if math.isnan(value):
         state.problems.append(Problem("link", f"Its {name} {given!r} is no number: left out."))
         return now
+    return min(max(value, 0.0), high)
 
 
 def _read_view(state: AppState) -> None:
@@ -69,9 +73,7 @@ def _read_view(state: AppState) -> None:
     state.against_rest = link.get("rest") == "1"
     cells = link.get("cells")
     state.normalise = next((one for one in get_args(Cells) if one == cells), "true")
-    if state.evalset is not None and "class" in link:
-        names = [str(label) for label in state.evalset.target.labels]
-        state.label = names.index(link["class"]) if link["class"] in names else None
+    state.label = link.get("class")
 
 
 def _read_models(state: AppState) -> None:
@@ -105,8 +107,8 @@ def _view(state: AppState) -> dict[str, str | list[str]]:
     wanted: dict[str, str | list[str]] = {
         name: value for name, (value, differs) in candidates.items() if differs
     }
-    if state.evalset is not None and state.label is not None:
-        wanted["class"] = str(state.evalset.target.labels[state.label])
+    if state.label is not None:
+        wanted["class"] = state.label
     return wanted
 
 

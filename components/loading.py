@@ -39,7 +39,7 @@ def show_samples(state: AppState) -> None:
         list(samples),
         default=state.sample if state.sample in samples else None,
         format_func=lambda key: samples[key].title,
-        key=f"samples-{state.sample}",
+        key=f"samples-{state.sample}-{state.version}",
         help="Each sample is a data set with trained models, chosen to show one lesson.",
     )
     if chosen and chosen != state.sample:
@@ -189,7 +189,7 @@ def _choose_split(state: AppState, evalset: EvalSet | None) -> None:
     roles, table = state.roles, state.table
     if roles is None or table is None or roles.split is None:
         return
-    values = sorted(str(one) for one in table.frame[roles.split].dropna().unique())[:50]
+    values = sorted(str(one) for one in table.frame[roles.split].dropna().unique())[:1_000]
     options: list[str | None] = [None, *values, ALL_ROWS]
     now = state.split_value if state.split_value in options else None
     chosen = st.selectbox(
@@ -378,7 +378,7 @@ def _show_mapping(state: AppState, entry: ModelEntry) -> None:
     columns, table, evalset = entry.columns, entry.table, state.evalset
     if columns is None or table is None or evalset is None:
         return
-    changed = _corrected_columns(entry, columns, table)
+    changed = _corrected_columns(entry, columns, table, state.version)
     scores = _corrected_scores(entry, columns, table, evalset)
     if scores != dict(columns.scores):
         changed["scores"] = scores
@@ -390,7 +390,7 @@ def _show_mapping(state: AppState, entry: ModelEntry) -> None:
 
 
 def _corrected_columns(
-    entry: ModelEntry, columns: PredictionColumns, table: Table
+    entry: ModelEntry, columns: PredictionColumns, table: Table, state_version: int
 ) -> dict[str, Any]:
     """Which column holds the predicted label, and which the id."""
     options = ["", *table.columns]  # None would mean "nothing selected" to Streamlit
@@ -403,7 +403,7 @@ def _corrected_columns(
             options,
             index=options.index(now) if now in options else 0,
             format_func=lambda name: name or "none",
-            key=f"correct-{attribute}-{entry.key}",
+            key=f"correct-{attribute}-{entry.key}-{state_version}",
         )
         if got != now:
             changed[attribute] = got or None
@@ -433,7 +433,9 @@ def _corrected_scores(
         },
     )
     return {
-        str(column): by_name.get(str(of)) if of != "positive class" else None
+        str(column): by_name.get(str(of), columns.scores.get(str(column)))
+        if of != "positive class"
+        else None
         for column, of in zip(edited["column"], edited["score of"], strict=True)
         if of
     }

@@ -32,7 +32,9 @@ from dashboard.wording import number
 
 __all__ = [
     "guard",
+    "guard_page",
     "needs",
+    "needs_answers",
     "places",
     "show_every_number",
     "show_exhibit",
@@ -78,11 +80,33 @@ def needs(state: AppState) -> None:
         st.stop()
     if not state.entries:
         st.info(
-            f"{state.evalset.name} is loaded, {state.evalset.ledger.n_evaluated:,} rows are ready. "
+            f"{plain(state.evalset.name)} is loaded, "
+            f"{state.evalset.ledger.n_evaluated:,} rows are ready. "
             "Add model files (.skops, .keras) or files of predictions on Home to compare them.",
             icon=":material/model_training:",
         )
         st.page_link("../pages/home.py", label="Add models on Home", icon=":material/upload:")
+        st.stop()
+
+
+@contextmanager
+def guard_page(what: str) -> Iterator[None]:
+    """As `guard`, for what the rest of the page cannot do without."""
+    with guard(what):
+        yield
+        return
+    st.stop()
+
+
+def needs_answers(answers: Answers) -> None:
+    """Stop the page where no model gave an answer; the reasons stand above."""
+    if not answers.predictions:
+        st.info(
+            "None of the shown models fits this data. Show or add another one, or correct on Home "
+            "what was understood.",
+            icon=":material/model_training:",
+        )
+        st.page_link("../pages/home.py", label="Go to Home", icon=":material/home:")
         st.stop()
 
 
@@ -167,8 +191,10 @@ def _csv_of(result: Result) -> Callable[[], bytes]:
     return lambda: safe_csv(result.frame()).encode()
 
 
-def _csv_text(frame: pd.DataFrame) -> Callable[[], bytes]:
-    return lambda: safe_csv(frame).encode()
+def _rows_csv(
+    frame: pd.DataFrame, each: Predictions, rows: Any, label: int | None
+) -> Callable[[], bytes]:
+    return lambda: safe_csv(_with_answers(frame.iloc[rows], each, rows, label)).encode()
 
 
 # The score table: value, interval in grey, difference to the reference, mark against the baseline.
@@ -311,8 +337,8 @@ def show_rows(answers: Answers, view: View, clicked: Mapping[str, tuple[int, int
         matrix = cached.diagnostic("confusion", each, threshold=threshold, label=label)
         true, pred = clicked[each.name]
         rows = confusion_rows(each, true, pred, threshold=threshold, label=label)
-        frame = _with_answers(answers.evalset.frame.iloc[rows], each, rows, label)
-        shown = frame.head(_ROWS_SHOWN)
+        everything = answers.evalset.frame
+        shown = _with_answers(everything.iloc[rows[:_ROWS_SHOWN]], each, rows[:_ROWS_SHOWN], label)
         st.markdown(
             f"**{plain(each.name)}**: {len(rows):,} rows are {plain(matrix.labels[true])} and were "
             f"called {plain(matrix.labels[pred])}; {len(shown):,} of {len(rows):,} shown."
@@ -321,7 +347,7 @@ def show_rows(answers: Answers, view: View, clicked: Mapping[str, tuple[int, int
         st.dataframe(shown, key=f"rows-{each.name}", hide_index=False, height=260)
         st.download_button(
             f"All {len(rows):,} rows (CSV)",
-            data=_csv_text(frame),
+            data=_rows_csv(everything, each, rows, label),
             file_name="rows.csv",
             mime="text/csv",
             key=f"rows-csv-{each.name}",
@@ -338,7 +364,7 @@ def _with_answers(
     front: dict[str, Any] = {}
     if each.y_pred is not None and each.y_pred.ndim == 1:
         names = np.array([str(one) for one in each.target.labels], dtype=object)
-        front["predicted"] = names[each.y_pred[at]]
+        front["own label"] = names[each.y_pred[at]]
     if each.y_score is not None:
         score = each.y_score[at]
         if score.ndim == 2:
@@ -352,8 +378,10 @@ def _show_pictures(X: Any, rows: Any) -> None:
     """The first images among the rows, where the features are images."""
     if not isinstance(X, np.ndarray) or X.ndim not in (3, 4) or not len(rows):
         return
+    if X.ndim == 4 and X.shape[-1] not in (1, 3, 4):
+        return  # not a picture that a screen can show
     shown = X[rows[:_PICTURES]].astype(float)
-    low, high = float(np.nanmin(X[rows])), float(np.nanmax(X[rows]))
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     scaled = np.nan_to_num((shown - low) / ((high - low) or 1.0)).clip(0, 1)
     times = max(1, 72 // scaled.shape[1])  # small pixels are shown as squares, not as a blur
     large = scaled.repeat(times, axis=1).repeat(times, axis=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal
@@ -68,8 +68,9 @@ class ModelEntry:
     load: Callable[[], Model] | None = None
 
     @property
-    def from_sample(self) -> bool:
-        return "/" in self.key
+    def uploaded(self) -> bool:
+        """A file of its own, neither a sample's nor columns of the data file."""
+        return "/" not in self.key and "#" not in self.key
 
     def need_model(self) -> Model:
         """The model, loaded now if it was not.
@@ -119,7 +120,7 @@ class AppState:
     split_value: str | None = None
     threshold: float = 0.5
     rule: str = "score"
-    label: int | None = None
+    label: str | None = None
     normalise: Cells = "true"
     against_rest: bool = False
     cost_fp: float = 1.0
@@ -160,8 +161,8 @@ class AppState:
             unique = f"{base} ({count})"
         return unique
 
-    def _free_slot(self, entries: Sequence[ModelEntry] | None = None) -> int:
-        taken = {entry.slot for entry in (self.entries if entries is None else entries)}
+    def _free_slot(self) -> int:
+        taken = {entry.slot for entry in self.entries}
         return next(slot for slot in range(len(taken) + 1) if slot not in taken)
 
     def move(self, key: str, step: int) -> None:
@@ -185,6 +186,8 @@ class AppState:
 
     def remove(self, key: str) -> None:
         self.entries = [entry for entry in self.entries if entry.key != key]
+        if self.entries and not self.shown:
+            self.entries[0].shown = True
 
     # -- loading --------------------------------------------------------------------------
 
@@ -198,6 +201,9 @@ class AppState:
         sample = read_sample(key)
         table = read(sample, sample.data)
         self.forget_data()
+        mine = [entry for entry in self.entries if entry.uploaded]
+        for entry in mine:
+            entry.shown, entry.columns = False, None  # kept, but hardly made for this sample
         self.entries, self.sample, self.table = [], key, table
         self.roles = sample.roles_for(table)
         self.task, self.pos_label = sample.task, sample.pos_label
@@ -222,6 +228,9 @@ class AppState:
                 self.report(item.file, error)
                 continue
             self.entries.append(entry)
+        for entry in mine:
+            entry.slot = self._free_slot()
+            self.entries.append(entry)
 
     def forget_data(self) -> None:
         self.sample = self.table = self.roles = self.evalset = None
@@ -241,14 +250,13 @@ class AppState:
         table = read_table(content, name)
         roles, answers = self._understood(table)
         before = {one.name: getattr(self, one.name) for one in fields(self)}
-        entries = [entry for entry in self.entries if not entry.from_sample]
+        before["entries"] = [replace(entry) for entry in self.entries]
+        entries = [entry for entry in self.entries if entry.uploaded]
         self.forget_data()
-        for model, columns in answers.items():
-            key = f"{table.digest}#{model}"
-            if len(entries) < get_settings().max_models:
-                slot = self._free_slot(entries)
-                entries.append(ModelEntry(key, model, name, slot, table=table, columns=columns))
+        for entry in entries:
+            entry.columns = None  # understood anew against the new data
         self.table, self.roles, self.entries = table, roles, entries
+        self._add_answers(table, name, answers)
         self.before = {name: before[name] for name in _OF_THE_DATA} if before["table"] else None
         self.rebuild()
         self.before = None
@@ -260,6 +268,25 @@ class AppState:
         except DiagnosticsError:
             return infer_roles(table), {}
         return evalset.roles, answers
+
+    def _add_answers(
+        self, table: Table, file: str, answers: Mapping[str, PredictionColumns]
+    ) -> None:
+        """The models whose predictions stand in the data file itself."""
+        room = max(get_settings().max_models - len(self.entries), 0)
+        for model, columns in list(answers.items())[:room]:
+            entry = ModelEntry(
+                key=f"{table.digest}#{model}",
+                name=self.free_name(model),
+                file=f"{file}#{model}",
+                slot=self._free_slot(),
+                table=table,
+                columns=columns,
+            )
+            self.entries.append(entry)
+        if len(answers) > room:
+            text = f"{room} of the {len(answers)} models in it are compared, the most at once."
+            self.problems.append(Problem(file, text))
 
     def go_back(self) -> None:
         """Undo the last `open_data` that had nothing to evaluate."""
@@ -302,6 +329,7 @@ class AppState:
         ------
         DataError : with these roles there is nothing to evaluate; `evalset` is None then.
         """
+        before = _understood_as(self.evalset)
         self.evalset = None
         if self.table is None or self.roles is None:
             return
@@ -312,8 +340,12 @@ class AppState:
             pos_label=self.pos_label,
             split_value=self.split_value,
         )
-        if self.label is not None and self.label >= len(self.evalset.target.labels):
+        understood = _understood_as(self.evalset)
+        if before is not None and understood != before:
             self.label = None
+            for entry in self.entries:
+                if entry.table is not None and entry.table is not self.table:
+                    entry.columns = None
         for entry in self.entries:
             if entry.table is not None and entry.columns is None:
                 entry.columns = infer_prediction_columns(entry.table, self.evalset)
@@ -360,6 +392,13 @@ class AppState:
         for entry in self.entries:
             if entry.key == key and entry.columns is not None:
                 entry.columns = replace(entry.columns, **changes)  # type: ignore[arg-type]
+
+
+def _understood_as(evalset: EvalSet | None) -> object:
+    """What prediction files are read against."""
+    if evalset is None:
+        return None
+    return evalset.target.name, evalset.target.task, evalset.target.labels, evalset.roles.id
 
 
 def app_state() -> AppState:

@@ -32,7 +32,7 @@ from .data import (
 from .diagnostics.baseline import compute_baseline
 from .diagnostics.confusion import ConfusionMatrix, compute_confusion
 from .diagnostics.metrics import MetricTable, compute_metrics
-from .errors import DiagnosticsError, ModelError, ParameterError, PredictionError
+from .errors import DataError, DiagnosticsError, ModelError, ParameterError, PredictionError
 from .models import adapt, load_model
 from .settings import Settings, get_settings
 
@@ -163,14 +163,7 @@ def _as_evalset(data: Any, y: Any, target: str | Sequence[str] | None, **options
     if isinstance(data, str | Path):
         return load_data(Path(data), target=target, **options)
     if y is not None and isinstance(data, pd.DataFrame):
-        name = str(getattr(y, "name", None) or target or "target")
-        if name in data.columns:
-            raise ParameterError(
-                f"The frame already has a column {name!r}, and y was given as well. "
-                f"Pass target={name!r} without y, or rename y."
-            )
-        data = data.assign(**{name: np.asarray(y)})
-        return evalset_from_frame(data, target=name, **options)
+        return _with_truth(data, y, target, options)
     if isinstance(data, pd.DataFrame):
         if target is None:
             raise ParameterError("A frame was given without y or target. Pass target='column'.")
@@ -179,15 +172,47 @@ def _as_evalset(data: Any, y: Any, target: str | Sequence[str] | None, **options
         X = np.asarray(data)
         if X.ndim == 2:
             named = pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
-            return evalset_from_frame(
-                named.assign(target=np.asarray(y)), target="target", **options
-            )
+            return _with_truth(named, y, target, options)
         arrays = {"X": X, "y": np.asarray(y)}
         return build_evalset(Table.from_arrays("in memory", arrays), **options)
     raise ParameterError(
         f"data is {type(data).__name__}; needed is a path, a frame with target=, an EvalSet, "
         "or X with y."
     )
+
+
+def _with_truth(
+    frame: pd.DataFrame, y: Any, target: str | Sequence[str] | None, options: Mapping[str, Any]
+) -> EvalSet:
+    """Features and truth given apart; `y` is `(n,)`, or `(n, k)` with one column an output."""
+    truth = y if isinstance(y, pd.DataFrame) else np.asarray(y)
+    if len(truth) != len(frame):
+        raise DataError(
+            f"X has {len(frame):,} rows and y has {len(truth):,}. Give one truth per row."
+        )
+    if isinstance(truth, pd.DataFrame):
+        names = [str(name) for name in truth.columns]
+    elif truth.ndim == 1 or truth.shape[1] == 1:
+        given = target if isinstance(target, str) else None
+        names = [str(getattr(y, "name", None) or given or "target")]
+    else:
+        wide = isinstance(target, Sequence) and not isinstance(target, str)
+        names = list(target) if wide and target else []
+        names = names or [f"target_{at}" for at in range(truth.shape[1])]
+    columns = np.asarray(truth).reshape(len(frame), -1)
+    if len(names) != columns.shape[1]:
+        raise ParameterError(
+            f"y has {columns.shape[1]} columns and {len(names)} targets are named. "
+            "Name one for each column."
+        )
+    clash = [name for name in names if name in frame.columns]
+    if clash:
+        raise ParameterError(
+            f"The frame already has a column {clash[0]!r}, and y was given as well. "
+            f"Pass target={clash[0]!r} without y, or rename y."
+        )
+    data = frame.assign(**{name: columns[:, at] for at, name in enumerate(names)})
+    return evalset_from_frame(data, target=names if len(names) > 1 else names[0], **options)
 
 
 def _named(items: Any) -> dict[str, Any]:
@@ -241,7 +266,11 @@ def _collect(
     sources = [(name, item, _raw_of_model) for name, item in _named(models).items()]
     taken = {name for name, _, _ in sources}
     for name, item in _named(predictions).items():
-        sources.append((name if name not in taken else f"{name} (file)", item, _raw_of_predictions))
+        free = name
+        while free in taken:
+            free = f"{free} (file)"
+        taken.add(free)
+        sources.append((free, item, _raw_of_predictions))
     raws: dict[str, RawPredictions] = {}
     failures: list[Failure] = []
     for name, item, read in sources:
@@ -324,6 +353,9 @@ def evaluate(
     if threshold is not None and not 0 <= threshold <= 1:
         raise ParameterError(f"threshold must fulfil 0 <= threshold <= 1, got {threshold}.")
     if task is not None:
+        known = [one.value for one in Task]
+        if task not in known:
+            raise ParameterError(f"There is no task {str(task)!r}. Tasks: {', '.join(known)}.")
         options["task"] = Task(task)
     if pos_label is not None:
         options["pos_label"] = pos_label
@@ -344,7 +376,10 @@ def evaluate(
     tables = [
         compute_metrics(
             each,
-            threshold=thresholds.get(each.name) if threshold is not None else None,
+            # the baseline's constant scores would all pass or all fail a common threshold
+            threshold=thresholds.get(each.name)
+            if threshold is not None and each is not answers.baseline
+            else None,
             metrics=metrics,
             level=settings.confidence_level,
             n_bootstrap=settings.n_bootstrap,

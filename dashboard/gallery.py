@@ -75,7 +75,7 @@ class View:
     normalise: Cells = "true"
     against_rest: bool = False
     cost_fp: float = 1.0
-    cost_fn: float = 1.0
+    cost_fn: float = 5.0
     output: int | None = None
     reference: str | None = None
     theme: Literal["light", "dark"] = "light"
@@ -148,7 +148,7 @@ def _confusion(models: Sequence[Predictions], view: View, compute: Compute) -> l
     else:
         shown: Shares = "true" if view.normalise == "difference" else view.normalise
         # one colour scale for all models, or equal colours would not mean equal values
-        top = max(float(one.shares(shown).max(initial=0)) for one in drawn.values())
+        top = max((float(one.shares(shown).max(initial=0)) for one in drawn.values()), default=0.0)
         zmax = None if shown in ("true", "pred") else top or None
         figure_of = partial(figures.plot_confusion, normalise=shown, zmax=zmax)
     return [

@@ -133,7 +133,7 @@ def server_environment(settings: Settings, address: str, port: int) -> dict[str,
     options["server.maxUploadSize"] = settings.upload_limit_mb
     if address not in LOOPBACK:
         # Which names lead to this machine is known to its operator only.
-        del options["server.allowedHosts"]
+        options["server.allowedHosts"] = ["*"]
     return {_variable(name): _as_text(name, value) for name, value in options.items()}
 
 

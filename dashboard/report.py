@@ -53,7 +53,7 @@ def safe_csv(frame: pd.DataFrame) -> str:
 
     def neutral(value: Any) -> Any:
         risky = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
-        return f"'{value}" if risky else value
+        return f"'{value}" if risky and not _is_number(value) else value
 
     safe = frame.rename(columns=neutral)
     for position, dtype in enumerate(safe.dtypes):
@@ -61,6 +61,15 @@ def safe_csv(frame: pd.DataFrame) -> str:
             column = safe.iloc[:, position].astype(object).map(neutral)
             safe.isetitem(position, column.to_numpy())
     return safe.to_csv(index=False)
+
+
+def _is_number(text: str) -> bool:
+    """Class labels such as -1 and +1 are no formulas."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _matrix(matrix: ConfusionMatrix) -> dict[str, Any]:
@@ -189,7 +198,7 @@ def write_report(evaluation: Evaluation, path: Path | str, form: str | None = No
     """
     path = Path(path)
     suffix = path.suffix.lstrip(".").lower()
-    form = form or {"htm": "html", "txt": "text"}.get(suffix, suffix)
+    form = form or {"htm": "html", "txt": "text", "": "text"}.get(suffix, suffix)
     if not path.parent.is_dir():
         raise ParameterError(f"There is no folder {path.parent}. Make it, or choose another.")
     text = render_report(evaluation, form)

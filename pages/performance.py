@@ -8,13 +8,15 @@ from dashboard.gallery import exhibits
 session = state.app_state()
 st.title("Where does each model go wrong?")
 panels.needs(session)
-answers = cached.answers(session)
 answer = st.container()
-panels.show_failures(answers.failures)
-view = inputs.view(session, answers)
-table = cached.score_table(answers, view)
-panels.show_headline(answers, table, view, answer)
-panels.show_scores(session, answers, table)
+with panels.guard_page("The comparison"):
+    answers = cached.answers(session)
+    panels.show_failures(answers.failures)
+    panels.needs_answers(answers)
+    view = inputs.view(session, answers)
+    table = cached.score_table(answers, view)
+    panels.show_headline(answers, table, view, answer)
+    panels.show_scores(session, answers, table)
 shown = exhibits(answers.evalset.target.task, answers.predictions)
 for exhibit, place in panels.places(session, shown):
     with place, panels.guard(exhibit.title):

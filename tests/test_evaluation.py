@@ -285,3 +285,35 @@ def test_matrices_of_one_class_against_the_rest() -> None:
     result = dashboard.evaluate(np.zeros((12, 1)), truth, predictions={"m": told})
     # b: 4 found, 4 wrongly taken for it, 4 left alone
     assert result.confusion(1)["m"].counts.tolist() == [[4, 4], [0, 4]]
+
+
+def test_unknown_task_and_lengths_are_one_sentence() -> None:
+    frame = pd.DataFrame({"x": range(10)})
+    with pytest.raises(ParameterError, match="no task 'foo'"):
+        dashboard.evaluate(frame, list("ab") * 5, models={"m": len}, task="foo")
+    with pytest.raises(DataError, match="10 rows and y has 8"):
+        dashboard.evaluate(frame, list("ab") * 4, models={"m": len})
+
+
+def test_several_outputs_in_memory() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2))
+    Y = X @ np.array([[1.0, 2.0], [0.5, -1.0]]) + rng.normal(size=(40, 2))
+    model = LinearRegression().fit(X, Y)
+    result = dashboard.evaluate(X, Y, models={"m": model})
+    assert result.evalset.target.task is Task.MULTIOUTPUT_REGRESSION
+    expected = np.mean(np.sqrt(np.mean((Y - model.predict(X)) ** 2, axis=0)))
+    assert result.scores.value("m", "rmse") == pytest.approx(expected, rel=1e-12)
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    named = dashboard.evaluate(frame, pd.DataFrame(Y, columns=["u", "v"]), models={"m": model})
+    assert named.evalset.target.labels == ("u", "v")
+
+
+def test_a_common_threshold_leaves_the_baseline_alone(
+    cancer: tuple[pd.DataFrame, pd.Series], estimators: dict[str, object]
+) -> None:
+    X, y = cancer
+    share = (y == "benign").mean()
+    for threshold in (0.05, 0.95):
+        result = dashboard.evaluate(X, y, models=estimators, threshold=threshold)
+        assert result.scores.value(result.baseline.name, "accuracy") == pytest.approx(share)

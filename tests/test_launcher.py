@@ -151,7 +151,7 @@ def test_server_environment_takes_settings_address_and_port() -> None:
 
 def test_other_addresses_accept_other_host_names() -> None:
     texts = launcher.server_environment(Settings(), "0.0.0.0", 9000)
-    assert "STREAMLIT_SERVER_ALLOWED_HOSTS" not in texts
+    assert texts["STREAMLIT_SERVER_ALLOWED_HOSTS"] == "*"
 
 
 # --- environment of numeric libraries -----------------------------------------------------------

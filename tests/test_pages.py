@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from components.state import AppState
 from dashboard.contracts import Task
+from dashboard.models import adapt
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = str(ROOT / "dashboard" / "app.py")
@@ -296,7 +297,9 @@ def test_columns_of_a_prediction_file_are_corrected() -> None:
     _sound(at.run())
     entry = _state(at).entries[1]
     assert entry.columns.label == "prediction"
-    label = next(one for one in at.selectbox if str(one.key) == f"correct-label-{entry.key}")
+    label = next(
+        one for one in at.selectbox if str(one.key).startswith(f"correct-label-{entry.key}")
+    )
     label.set_value("")
     _sound(at.run())
     assert _state(at).entries[1].columns.label is None
@@ -322,3 +325,73 @@ def test_one_file_with_truth_and_predictions_is_all_it_takes() -> None:
     assert _state(at).roles.features == ("x",)
     _sound(at.switch_page(PERFORMANCE).run())
     assert not at.error and "Confusion matrices" in {one.value for one in at.header}
+
+
+def _shuffled() -> tuple[bytes, bytes]:
+    """Data and predictions that agree by id, and do not by position."""
+    rng = np.random.default_rng(4)
+    rows = pd.DataFrame({"id": [f"k{i:03}" for i in range(60)], "x": rng.normal(size=60)})
+    rows["bought"] = np.where(rows["x"] > 0, "yes", "no")
+    said = pd.DataFrame({"id": rows["id"], "proba_yes": 1 / (1 + np.exp(-rows["x"]))})
+    data = rows.to_csv(index=False).encode()
+    return data, said.sample(frac=1, random_state=1).to_csv(index=False).encode()
+
+
+def test_predictions_uploaded_before_their_data_are_joined_by_id() -> None:
+    data, said = _shuffled()
+    at = _cancer()
+    at.file_uploader(key="upload-models").upload("said.csv", said)
+    _sound(at.run())
+    at.file_uploader(key="upload-data").upload("data.csv", data)
+    _sound(at.run())
+    assert _state(at).entries[0].columns.id == "id"
+    _sound(at.switch_page(PERFORMANCE).run())
+    table = next(str(one.proto.body) for one in at.get("html") if "sl-scores" in one.proto.body)
+    assert table.count(">1.00</span>") >= 4  # every answer is right
+
+
+def test_another_data_file_takes_its_own_models_along() -> None:
+    both = pd.DataFrame({"y_true": list("abab") * 9, "forest_pred": list("abbb") * 9})
+    at = _cancer()
+    for name in ("one.csv", "two.csv"):
+        at.file_uploader(key="upload-data").upload(name, both.to_csv(index=False).encode())
+        _sound(at.run())
+    assert [entry.name for entry in _state(at).entries] == ["forest"]
+
+
+def test_no_model_answers() -> None:
+    at = _cancer()
+    state = _state(at)
+    state.entries = state.entries[:1]
+    state.entries[0].model = adapt(lambda X: 1 / 0, "broken")
+    state.entries[0].key += "-broken"
+    _sound(at.run())
+    _sound(at.switch_page(PERFORMANCE).run())
+    assert "gave no answers" in at.error[0].value
+    assert "None of the shown models" in at.info[0].value
+
+
+def test_removing_the_last_shown_model_shows_another() -> None:
+    at = _cancer()
+    first, second, third = (entry.key for entry in _state(at).entries)
+    at.button(key=f"eye-{first}").click()
+    _sound(at.run())
+    at.button(key=f"eye-{second}").click()
+    _sound(at.run())
+    at.button(key=f"remove-{third}").click()
+    _sound(at.run())
+    assert [entry.key for entry in _state(at).shown] == [first]
+
+
+def test_the_class_in_focus_is_kept_by_its_name() -> None:
+    at = AppTest.from_file(APP, default_timeout=120)
+    at.query_params["sample"] = "digits"
+    at.query_params["class"] = "3"
+    at.query_params["threshold"] = "nan"
+    _sound(at.run())
+    assert "no number" in at.error[0].value
+    _sound(at.switch_page(PERFORMANCE).run())
+    assert at.selectbox(key="focus").value == 3
+    at.selectbox(key="focus").set_value(7)
+    _sound(at.run())
+    assert at.query_params["class"] == "7"

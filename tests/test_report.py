@@ -325,6 +325,7 @@ def test_formulas_are_neutralised_and_numbers_are_not() -> None:
     text = safe_csv(frame)
     assert text.splitlines()[0] == "'=cmd,v"
     assert text.splitlines()[1] == "'=1+1,-1.5"
+    assert safe_csv(pd.DataFrame({"label": ["-1", "+1"]})) == "label\n-1\n+1\n"
     assert "'+x" in text and "'@y" in text and "\nok," in text
 
 
