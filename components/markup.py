@@ -34,7 +34,9 @@ def swatch(style: ModelStyle, width: int = 34) -> str:
         int(float(part)) for part in style.dash.replace("px", "").split(",") if part != "solid"
     )
     stops, at = [], 0
-    for number, length in enumerate(pattern):
+    scale = min(1.0, width / 44)  # a short swatch shows the pattern more than once, too
+    for number, part in enumerate(pattern):
+        length = max(2, round(part * scale))
         colour = "transparent" if number % 2 else style.colour
         stops.append(f"{colour} {at}px {at + length}px")
         at += length

@@ -64,7 +64,7 @@ class Level(IntEnum):
     (np.float32("nan"), None),
     (pd.NA, None),
     (pd.NaT, None),
-    (np.datetime64("NaT"), None),
+    (np.datetime64("NaT", "ns"), None),
     (Decimal("NaN"), None),
 ])  # fmt: skip
 def test_canonical_label(value: Any, label: Label | None) -> None:
