@@ -449,7 +449,13 @@ def headline(
         return headline_regression(table, baseline=baseline.name, answer=answer)
     if target.task is Task.MULTILABEL:
         return headline_multiclass(
-            table, {}, metric="f1_micro", title="micro F1", baseline=baseline.name
+            table,
+            {},
+            metric="f1_micro",
+            title="micro F1",
+            baseline=baseline.name,
+            answer="each label's majority",
+            phrase="finds the labels best",
         )
     matrices = {each.name: compute("confusion", each) for each in models}
     return headline_multiclass(table, matrices, baseline=baseline.name)

@@ -368,12 +368,13 @@ def headline_multiclass(
     title: str = "accuracy",
     baseline: str | None = None,
     answer: str = "the most frequent class",
+    phrase: str = "is right most often",
 ) -> str:
     """Who is right most often, its most frequent confusion, and what the dummy scores."""
     rows = _known(table, metric, baseline)
     if not rows:
         return "There is nothing to score yet: no model has usable predictions."
-    best, first, close = _leader(rows, "is right most often", title)
+    best, first, close = _leader(rows, phrase, title)
     tail = _versus_baseline(rows, _one(_rows(table, metric), baseline), answer, title)
     matrix = matrices.get(best.model)
     worst = matrix.worst() if matrix is not None else None
