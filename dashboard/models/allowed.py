@@ -124,6 +124,7 @@ _OBJECTS = (
     "sklearn.utils._metadata_requests.MetadataRequest",
     "sklearn.utils._metadata_requests.MethodMetadataRequest",
     "scipy.interpolate._bsplines.BSpline",
+    "scipy.interpolate._bsplines._BSpline",  # inside the one above since SciPy 1.18
     *_SPLITTERS,
 )
 

@@ -198,10 +198,16 @@ def _check_vocabulary(vectorizer: Any) -> None:
 
 
 def _check_spline(spline: Any) -> None:
-    knots, values = np.asarray(spline._t), np.asarray(spline._c)
-    _need(isinstance(spline.k, int) and 0 <= spline.k <= 20, "a spline of odd degree")
-    _need(knots.ndim == 1 and len(knots) >= 2 * spline.k + 2, "a spline without knots")
-    _need(len(values) >= len(knots) - spline.k - 1, "a spline without values")
+    inner = getattr(spline, "_delegate_to", spline)  # SciPy 1.18 keeps the arrays one level deeper
+    named = vars(inner)
+    knots = np.asarray(named.get("_t", named.get("t")))
+    values = np.asarray(named.get("_c", named.get("c")))
+    degree = named.get("k")
+    _need(isinstance(degree, int) and 0 <= degree <= 20, "a spline of odd degree")
+    _need(knots.ndim == 1 and len(knots) >= 2 * int(degree) + 2, "a spline without knots")
+    _need(
+        values.ndim >= 1 and len(values) >= len(knots) - int(degree) - 1, "a spline without values"
+    )
 
 
 def _check_isolation(model: Any) -> None:
