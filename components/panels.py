@@ -265,8 +265,12 @@ def show_scores(state: AppState, answers: Answers, table: MetricTable) -> None:
         f'<th scope="col">n</th></tr></thead><tbody>{"".join(body)}</tbody></table></div>'
     )
     level = get_settings().confidence_level
+    target = answers.evalset.target
+    over = ""
+    if target.task is Task.MULTIOUTPUT_REGRESSION:
+        over = f"Means over {len(target.labels)} outputs; the charts show one. "
     st.caption(
-        f"In brackets: {level:.0%} intervals; ★ difference to the reference. "
+        f"{over}In brackets: {level:.0%} intervals; ★ difference to the reference. "
         "▼ not better than the baseline, ≈ too close to the baseline to call. "
         "↑ larger is better, ↓ smaller is better."
     )

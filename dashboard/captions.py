@@ -24,6 +24,7 @@ from .wording import (
     ranked,
     runner_up,
     threshold,
+    tidy,
 )
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def caption_fit(fit: RegressionFit, unit: str = "") -> str:
     if not len(residual):
         return "No rows to show."
     middle, wide = np.quantile(residual, [0.5, 0.9])
-    mean = float(np.mean(fit.residual))
+    mean, _ = tidy(float(np.mean(fit.residual)), float(wide))  # rounding noise is no lean
     side = "above" if mean > 0 else "below"
     lean = f"{number(abs(mean), unit=unit)} {side} it" if mean else "neither above nor below it"
     return (

@@ -155,6 +155,8 @@ def test_fit_says_typical_error_and_side() -> None:
     )
     assert "below it" in c.caption_fit(_fit("tree", -np.arange(11.0)))
     assert c.caption_fit(_fit("tree", np.zeros(0))) == "No rows to show."
+    noise = _fit("tree", np.array([-3.0, 3.0 + 1e-12, 0.0]))
+    assert c.caption_fit(noise).endswith("on average they lie neither above nor below it.")
 
 
 def test_residuals_compare_low_and_high_predictions() -> None:
