@@ -28,7 +28,7 @@ from dashboard.gallery import Exhibit, View, headline, per_row
 from dashboard.report import safe_csv
 from dashboard.report_scores import ARROWS, against_baseline, best_models, bounds
 from dashboard.settings import get_settings
-from dashboard.wording import number
+from dashboard.wording import number, per_thousand
 
 __all__ = [
     "guard",
@@ -281,11 +281,18 @@ def show_scores(state: AppState, answers: Answers, table: MetricTable) -> None:
 
 
 def show_headline(answers: Answers, table: MetricTable, view: View, place: Any) -> None:
-    """The one sentence that answers the page's question, put at `place`, above the controls."""
+    """The one sentence that answers the page's question, put at `place`, above the controls.
+
+    Below it, for two classes, what one model means for a thousand rows: the reference, or the
+    only one.
+    """
     said = headline(answers.everyone, table, view.operating, cached.diagnostic, view.rule)
     first, stop, rest = said.partition(". ")
     lead = f"<strong>{html.escape(first + stop.strip())}</strong> {html.escape(rest)}"
     place.html(f'<p class="sl-headline" style="{_HEADLINE}">{lead}</p>')
+    counts = view.operating.get(view.reference or "")
+    if counts is not None and view.label is None:
+        place.caption(plain(per_thousand(counts, model=view.reference or "")))
 
 
 def places(state: AppState, shown: Sequence[Exhibit]) -> Iterator[tuple[Exhibit, Any]]:

@@ -297,6 +297,9 @@ def average_precision_interval(
 ) -> tuple[float, float]:
     """Percentile interval of average precision from the stratified bootstrap on bins.
 
+    For tables of data read in blocks, whose rows are gone; where they are at hand, score table
+    and curve use `ranking.rank_interval`.
+
     Replicates are shifted by what binning changes in the value itself, and cut at 0 and 1.
     """
     if not 0 < level < 1:
