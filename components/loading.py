@@ -50,8 +50,11 @@ def show_samples(state: AppState) -> None:
         state.version += 1
         forget_widgets("focus", "threshold", "rule")
         st.rerun()
+    # Always in place: were the uploaders below to move, the browser would set them up anew and
+    # drop an upload that is under way.
+    about = st.container()
     if state.sample in samples:
-        st.caption(plain(samples[str(state.sample)].sentence))
+        about.caption(plain(samples[str(state.sample)].sentence))
 
 
 def _take(
