@@ -14,8 +14,9 @@ sys.path[:] = [
 
 import streamlit as st  # noqa: E402
 
-from components import cached, links, sidebar, state  # noqa: E402
+from components import cached, links, sidebar, state, uploads  # noqa: E402
 
+uploads.keep_upload_addresses()
 st.set_page_config(page_title="Sidelight", page_icon="🔦", layout="wide", initial_sidebar_state=300)
 session = state.app_state()
 links.start(session, cached.sample_model, cached.sample_table)
