@@ -18,8 +18,18 @@ from .errors import ParameterError
 
 __all__ = ["Settings", "get_settings", "read_settings"]
 
-# 0 means: any free port; this seed; no bootstrap intervals; one thread.
-_MAY_BE_ZERO = ("port", "random_state", "n_bootstrap", "threads", "confidence_level")
+# 0 means: any free port; this seed; no bootstrap intervals; one thread; no spare worker; kept
+# for ever.
+_MAY_BE_ZERO = (
+    "port",
+    "random_state",
+    "n_bootstrap",
+    "threads",
+    "confidence_level",
+    "spare_workers",
+    "workspace_days",
+)
+_WORDS = {"sandbox": ("auto", "bubblewrap", "landlock", "none"), "trust": ("", "all")}
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,23 @@ class Settings:
     scatter_marks: int = 4_000
     matrix_classes: int = 50
     cache_entries: int = 64
+    # folders
+    home: str = ""  # where workspaces are kept; empty: the user's data folder
+    data_dir: str = ""  # data too large to upload is opened from here; empty: not offered
+    # confined workers
+    sandbox: str = "auto"  # auto, bubblewrap, landlock or none
+    trust: str = ""  # "all": open files that carry code without confinement
+    max_workers: int = 6
+    spare_workers: int = 1
+    worker_memory_mb: int = 4096
+    worker_file_mb: int = 512
+    worker_cpu_seconds: int = 3_600
+    worker_idle_seconds: int = 900
+    load_seconds: int = 180
+    predict_seconds: int = 900
+    # workspaces
+    workspace_quota_mb: int = 20_480
+    workspace_days: int = 90
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -51,6 +78,12 @@ class Settings:
                 raise ParameterError(f"Setting {field.name} must not be negative, got {value}.")
             if value == 0 and field.name not in _MAY_BE_ZERO:
                 raise ParameterError(f"Setting {field.name} must be at least 1, got 0.")
+        for name, words in _WORDS.items():
+            if getattr(self, name) not in words:
+                known = ", ".join(word or "empty" for word in words)
+                raise ParameterError(
+                    f"Setting {name} must be one of {known}; got {getattr(self, name)!r}."
+                )
         if not 0 < self.confidence_level < 1:
             raise ParameterError(
                 "Setting confidence_level must fulfil 0 < confidence_level < 1, "

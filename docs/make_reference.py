@@ -36,6 +36,22 @@ SETTINGS = {
     "scatter_marks": "points of a scatter chart; beyond, a density is drawn",
     "matrix_classes": "classes of a drawn confusion matrix; beyond, the most confused ones",
     "cache_entries": "results kept in memory for each kind of computation",
+    "home": "folder of the workspaces; empty: the user's data folder",
+    "data_dir": "folder from which data too large to upload is opened; empty: not offered",
+    "sandbox": "how workers are confined: `auto` (the best there is), `bubblewrap`, `landlock`, "
+    "`none`",
+    "trust": "`all`: open files that carry code even where no confinement is to be had; for a "
+    "machine of your own",
+    "max_workers": "worker processes at once; the one least recently used gives way",
+    "spare_workers": "workers started in advance, so that the first upload loads at once; 0: none",
+    "worker_memory_mb": "memory of one worker, in MB",
+    "worker_file_mb": "what a worker may write into its own temporary folder, in MB",
+    "worker_cpu_seconds": "processor time of one worker over its life, in seconds",
+    "worker_idle_seconds": "after so many idle seconds a worker is ended; its model stays listed",
+    "load_seconds": "time that loading a model may take, in seconds",
+    "predict_seconds": "time that one model may take to answer all rows, in seconds",
+    "workspace_quota_mb": "disk space of all workspaces together, in MB",
+    "workspace_days": "a workspace that nobody opened for so many days is deleted; 0: kept",
 }
 
 

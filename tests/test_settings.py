@@ -53,10 +53,21 @@ def test_process_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_every_field_has_a_variable(field: object, tmp_path: Path) -> None:
     name = getattr(field, "name", "")
     default = getattr(Settings(), name)
-    value = "text" if isinstance(default, str) else ("0.5" if isinstance(default, float) else "7")
+    words = {"sandbox": "landlock", "trust": "all"}
+    value = (
+        words.get(name, "text")
+        if isinstance(default, str)
+        else ("0.5" if isinstance(default, float) else "7")
+    )
     got = read_settings({f"SIDELIGHT_{name.upper()}": value}, tmp_path / "absent.toml")
     assert getattr(got, name) == type(default)(value)
     assert type(getattr(got, name)) is type(default)
+
+
+@pytest.mark.parametrize("name", ["sandbox", "trust"])
+def test_words_are_checked(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=f"Setting {name} must be one of"):
+        read_settings({f"SIDELIGHT_{name.upper()}": "maybe"}, tmp_path / "absent.toml")
 
 
 @pytest.mark.parametrize(("text", "message"), [
