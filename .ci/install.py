@@ -3,6 +3,8 @@
 uv does the work, installed inside the environment, because it is eight times faster than pip
 on this list. It reads its index from variables of its own, so what pip is configured with is
 handed over to it; if it still fails, pip installs the same list.
+On Debian and Ubuntu it adds bubblewrap, which confines the processes that open uploaded models,
+where it may install packages; elsewhere the kernel's own means are used.
 Runs with whatever Python is first found, so that an old one gets a sentence, not a traceback.
 """
 
@@ -92,6 +94,37 @@ def install(python, requirements):
     return subprocess.call([python, "-m", "pip", "install", "--quiet", "-r", requirements])
 
 
+def sandbox_commands(which=shutil.which, is_root=None):
+    """The commands that install bubblewrap; none where it is there or may not be installed."""
+    if not sys.platform.startswith("linux") or which("bwrap") or not which("apt-get"):
+        return []
+    if is_root is None:
+        is_root = os.geteuid() == 0
+    if not is_root and not which("sudo"):
+        return []
+    prefix = [] if is_root else ["sudo", "--non-interactive"]
+    packages = ["bubblewrap", "libseccomp2"]
+    fetch = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    return [[*prefix, *fetch], [*prefix, "apt-get", "update"], [*prefix, *fetch]]
+
+
+def install_sandbox(commands):
+    """Run the commands until the first installation works: the lists may be old. No error stops."""
+    for command in commands:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        try:
+            code = subprocess.call(command, stdin=subprocess.DEVNULL, timeout=180, **quiet)
+        except (OSError, subprocess.TimeoutExpired):
+            code = 1
+        if code == 0 and "install" in command:
+            print("Installed bubblewrap, which confines the processes that open models", flush=True)
+            return True
+    if commands:
+        print("bubblewrap could not be installed; models are confined by the kernel's own means.")
+        print("To install it yourself: sudo apt-get install bubblewrap libseccomp2", flush=True)
+    return False
+
+
 def main(folder, requirements):
     """Exit code 0 when everything in `requirements` is installed in `folder`."""
     if not fits(sys.version_info):
@@ -103,10 +136,11 @@ def main(folder, requirements):
     started = time.time()
     folder = Path(folder).absolute()
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    print(f"Installing {requirements} into {folder.name} (about 2.5 GB)", flush=True)
+    print(f"Installing {requirements} into {folder.name} (about 3 GB)", flush=True)
     make_environment(folder, python)
     code = install(python, requirements)
     if code == 0:
+        install_sandbox(sandbox_commands())
         print(f"Installed in {time.time() - started:.0f} s", flush=True)
     return code
 

@@ -132,11 +132,14 @@ def test_upload_compare_move_the_threshold(
     page.screenshot(path=screenshots / "performance-uploaded.png", full_page=True)
 
 
-def test_files_dropped_in_a_hurry_are_not_lost(page: Any, server: Server, wine: Path) -> None:
+@pytest.mark.parametrize("pause", [50, 100, 150, 200])
+def test_files_dropped_in_a_hurry_are_not_lost(
+    page: Any, server: Server, wine: Path, pause: int
+) -> None:
     _open(page, server)
     uploads = page.get_by_test_id("stFileUploaderDropzoneInput")
     uploads.nth(0).set_input_files(wine / "wine.csv")
-    page.wait_for_timeout(150)
+    page.wait_for_timeout(pause)
     uploads.nth(1).set_input_files([wine / "linear.skops", wine / "forest.skops"])
     sidebar = page.get_by_test_id("stSidebar")
     expect(sidebar.get_by_text("linear", exact=True).first).to_be_visible(timeout=30_000)

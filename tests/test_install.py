@@ -131,3 +131,28 @@ def test_makefile_says_what_there_is() -> None:
     if done.returncode == 0:
         for target in ("run", "test", "check", "samples", "bench", "screenshots", "lock", "clean"):
             assert f"make {target} " in done.stdout
+
+
+def test_bubblewrap_is_installed_where_it_may_be(install: ModuleType) -> None:
+    def without(*gone: str) -> object:
+        return lambda name: None if name in gone else f"/usr/bin/{name}"
+
+    commands = install.sandbox_commands(without("bwrap"), is_root=True)
+    assert [command[1] for command in commands] == ["install", "update", "install"]
+    assert {"bubblewrap", "libseccomp2"} <= set(commands[0])
+    asked = install.sandbox_commands(without("bwrap"), is_root=False)
+    assert all(command[:2] == ["sudo", "--non-interactive"] for command in asked)
+    assert install.sandbox_commands(without(), is_root=True) == []  # there already
+    assert install.sandbox_commands(without("bwrap", "apt-get"), is_root=True) == []
+    assert install.sandbox_commands(without("bwrap", "sudo"), is_root=False) == []
+
+
+def test_no_bubblewrap_stops_nothing(
+    install: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails = [[sys.executable, "-c", "raise SystemExit(1)", "install"]]
+    assert install.install_sandbox(fails) is False
+    assert "apt-get install bubblewrap" in capsys.readouterr().out
+    works = [[sys.executable, "-c", "", "update"], [sys.executable, "-c", "", "install"]]
+    assert install.install_sandbox(fails + works) is True
+    assert install.install_sandbox([["/no/such/program", "install"]]) is False
