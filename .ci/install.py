@@ -103,7 +103,7 @@ def sandbox_commands(which=shutil.which, is_root=None):
     if not is_root and not which("sudo"):
         return []
     prefix = [] if is_root else ["sudo", "--non-interactive"]
-    packages = ["bubblewrap", "libseccomp2"]
+    packages = ["bubblewrap"]
     fetch = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
     return [[*prefix, *fetch], [*prefix, "apt-get", "update"], [*prefix, *fetch]]
 
@@ -121,7 +121,7 @@ def install_sandbox(commands):
             return True
     if commands:
         print("bubblewrap could not be installed; models are confined by the kernel's own means.")
-        print("To install it yourself: sudo apt-get install bubblewrap libseccomp2", flush=True)
+        print("To install it yourself: sudo apt-get install bubblewrap", flush=True)
     return False
 
 

@@ -139,7 +139,7 @@ def test_bubblewrap_is_installed_where_it_may_be(install: ModuleType) -> None:
 
     commands = install.sandbox_commands(without("bwrap"), is_root=True)
     assert [command[1] for command in commands] == ["install", "update", "install"]
-    assert {"bubblewrap", "libseccomp2"} <= set(commands[0])
+    assert "bubblewrap" in commands[0]
     asked = install.sandbox_commands(without("bwrap"), is_root=False)
     assert all(command[:2] == ["sudo", "--non-interactive"] for command in asked)
     assert install.sandbox_commands(without(), is_root=True) == []  # there already
