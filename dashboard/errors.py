@@ -7,6 +7,7 @@
     │   └── UntrustedModel      the file could run code; it was not opened
     ├── PredictionError         predictions do not fit the rows or classes they are for
     ├── ParameterError          a parameter is out of its bounds or unknown
+    ├── WorkspaceError          a workspace cannot be found, read or written
     └── NotApplicable           a sound request that has no answer here; `reason` says why
 
 Messages follow one form: what was given, what is needed, what to do.
@@ -23,6 +24,7 @@ __all__ = [
     "ParameterError",
     "PredictionError",
     "UntrustedModel",
+    "WorkspaceError",
 ]
 
 
@@ -52,6 +54,10 @@ class PredictionError(DiagnosticsError):
 
 class ParameterError(DiagnosticsError):
     """A parameter is out of its bounds or unknown."""
+
+
+class WorkspaceError(DiagnosticsError):
+    """A workspace cannot be found, read or written."""
 
 
 class NotApplicable(DiagnosticsError):

@@ -23,6 +23,7 @@ from urllib.parse import urlencode
 
 from .errors import ParameterError
 from .settings import Settings, get_settings
+from .threads import numeric_environment
 
 __all__ = [
     "OPTIONS",
@@ -80,27 +81,6 @@ HEALTH = "/_stcore/health"
 PORTS_TRIED = 100
 START_SECONDS = 60.0
 STOP_SECONDS = 5.0
-
-
-def numeric_environment(settings: Settings) -> dict[str, str]:
-    """What numeric libraries read once, when they load.
-
-    `OMP_WAIT_POLICY=PASSIVE`: idle OpenMP threads sleep. With the default they spin, and two
-    sessions that predict at once slow each other down 20 to 50 times.
-    """
-    threads = str(max(1, settings.threads))
-    caps = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "VECLIB_MAXIMUM")
-    return {
-        "OMP_WAIT_POLICY": "PASSIVE",
-        **{f"{name}_NUM_THREADS": threads for name in caps if name != "VECLIB_MAXIMUM"},
-        "VECLIB_MAXIMUM_THREADS": threads,
-        "TF_NUM_INTRAOP_THREADS": threads,
-        "TF_NUM_INTEROP_THREADS": threads,
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        # oneDNN orders sums by the processor at hand: the same model would score differently.
-        "TF_ENABLE_ONEDNN_OPTS": "0",
-        "KERAS_BACKEND": "tensorflow",
-    }
 
 
 def prepare_environment(

@@ -7,6 +7,7 @@ then one environment variable per field, e.g. `SIDELIGHT_MAX_ROWS=2000000`.
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -16,7 +17,7 @@ from typing import Any
 
 from .errors import ParameterError
 
-__all__ = ["Settings", "get_settings", "read_settings"]
+__all__ = ["Settings", "get_settings", "home_folder", "read_settings"]
 
 # 0 means: any free port; this seed; no bootstrap intervals; one thread; no spare worker; kept
 # for ever.
@@ -157,3 +158,25 @@ def read_settings(
 def get_settings() -> Settings:
     """The settings of this process, read once."""
     return read_settings()
+
+
+def home_folder(
+    settings: Settings | None = None,
+    environment: Mapping[str, str] | None = None,
+    platform: str = sys.platform,
+) -> Path:
+    """Where Sidelight keeps its own files: setting `home`, else the user's data folder.
+
+    Nothing is created.
+    """
+    settings = settings or get_settings()
+    environment = os.environ if environment is None else environment
+    if settings.home:
+        return Path(settings.home).expanduser().absolute()
+    if platform == "win32":
+        local = environment.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "Sidelight"
+    if platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "Sidelight"
+    shared = environment.get("XDG_DATA_HOME")
+    return (Path(shared) if shared else Path.home() / ".local" / "share") / "sidelight"

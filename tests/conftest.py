@@ -15,6 +15,8 @@ asked anything of another machine.
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,17 @@ settings.register_profile("ci", settings.get_profile("laptop"), derandomize=True
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
 settings.load_profile("ci" if IN_CI else "laptop")
+
+# Workspaces and run folders of tests, and of the servers they start, are not the developer's.
+# Set on import: settings are read once per process, and perhaps while tests are collected.
+HOME = Path(tempfile.mkdtemp(prefix="sidelight-tests-"))
+os.environ["SIDELIGHT_HOME"] = str(HOME)
+# A spare worker costs two seconds of processor time, once for each process that opens a model.
+os.environ.setdefault("SIDELIGHT_SPARE_WORKERS", "0")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(HOME, ignore_errors=True)
 
 
 def _fail_skipped(report: Any) -> None:

@@ -44,9 +44,12 @@ NINETIETH_FUNCTION_LINES = 35
 # a module imports from its own floor and from lower ones.
 FLOORS: list[tuple[str, frozenset[str]]] = [
     ("errors", frozenset({"errors"})),
-    ("settings", frozenset({"settings"})),
+    ("settings", frozenset({"settings", "threads"})),
     ("wording", frozenset({"wording"})),
     ("contracts", frozenset({"contracts"})),
+    # what a worker and its parent say to each other; then the parent's side of it
+    ("frames", frozenset({"frames"})),
+    ("sandbox", frozenset({"sandbox"})),
     # data, models and diagnostics are neighbours: they do not see each other
     ("sources", frozenset({"data", "samples", "models", "diagnostics", "workspace"})),
     ("figures", frozenset({"captions", "figures"})),
@@ -270,7 +273,9 @@ def one_user_of_the_cache(modules: list[Module]) -> list[str]:
         if module.name == "components.cached":
             continue
         for node in ast.walk(module.tree):
-            names = [node.attr] if isinstance(node, ast.Attribute) else []
+            # functools.cache is another matter
+            ours = isinstance(node, ast.Attribute) and ast.unparse(node.value) != "functools"
+            names = [node.attr] if isinstance(node, ast.Attribute) and ours else []
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("streamlit"):
                 names = [alias.name for alias in node.names]
             if any(name in ("cache", "cache_data", "cache_resource") for name in names):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.errors import ParameterError
-from dashboard.settings import Settings, get_settings, read_settings
+from dashboard.settings import Settings, get_settings, home_folder, read_settings
 
 
 @pytest.fixture
@@ -110,3 +110,26 @@ def test_whole_numbers_serve_as_fractions(file: Path) -> None:
 def test_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         Settings().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "end"),
+    [
+        ("linux", {}, ".local/share/sidelight"),
+        ("linux", {"XDG_DATA_HOME": "/data"}, "/data/sidelight"),
+        ("darwin", {"XDG_DATA_HOME": "/data"}, "Library/Application Support/Sidelight"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/Sidelight"),
+        ("win32", {}, "AppData/Local/Sidelight"),
+    ],
+)
+def test_home_is_where_a_system_keeps_data(
+    platform: str, environment: dict[str, str], end: str
+) -> None:
+    found = home_folder(Settings(), environment, platform)
+    assert found.is_absolute()
+    assert found.as_posix().endswith(end)
+
+
+def test_home_by_setting() -> None:
+    assert home_folder(Settings(home="/somewhere")) == Path("/somewhere")
+    assert home_folder(Settings(home="~/mine")) == Path.home() / "mine"

@@ -1,0 +1,1 @@
+"""The child process that opens uploaded models; imported by nobody."""
