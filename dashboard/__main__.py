@@ -41,20 +41,7 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         metavar="COLUMN",
         help="column to predict; repeat for several outputs or labels (default: guessed, and said)",
     )
-    evaluate.add_argument(
-        "--model",
-        action="append",
-        default=[],
-        metavar="[NAME=]FILE",
-        help="model file (.skops, .keras); repeat to compare",
-    )
-    evaluate.add_argument(
-        "--predictions",
-        action="append",
-        default=[],
-        metavar="[NAME=]FILE",
-        help="file of predictions, joined by id or by position; repeat to compare",
-    )
+    _add_sources(evaluate)
     evaluate.add_argument("--positive", metavar="LABEL", help="the positive class of two")
     evaluate.add_argument("--task", help="binary, multiclass, multilabel, regression, …")
     evaluate.add_argument(
@@ -75,6 +62,32 @@ def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     evaluate.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
     evaluate.set_defaults(command=_evaluate)
+
+
+def _add_sources(evaluate: argparse.ArgumentParser) -> None:
+    """What is scored: models, and predictions made elsewhere."""
+    evaluate.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="[NAME=]FILE",
+        help="model file (scikit-learn, XGBoost, LightGBM, CatBoost, Keras, ONNX, MLflow); "
+        "repeat to compare",
+    )
+    evaluate.add_argument(
+        "--helper",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="file that a model needs beside it, like a .py with its own classes; repeat",
+    )
+    evaluate.add_argument(
+        "--predictions",
+        action="append",
+        default=[],
+        metavar="[NAME=]FILE",
+        help="file of predictions, joined by id or by position; repeat to compare",
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -151,6 +164,7 @@ def _evaluate_and_write(given: argparse.Namespace) -> int:
         target=given.target[0] if given.target and len(given.target) == 1 else given.target,
         models=_by_name(given.model) or None,
         predictions=_by_name(given.predictions) or None,
+        helpers=given.helper,
         pos_label=given.positive,
         task=given.task,
         threshold=given.threshold,

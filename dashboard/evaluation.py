@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -132,8 +134,19 @@ def predict_evalset(model: Model, evalset: EvalSet) -> RawPredictions:
             and name not in evalset.roles.target
         ]
         if borrowed:
-            rows = pd.concat([rows, evalset.frame[borrowed]], axis="columns")
+            rows = _with_columns(rows, evalset, tuple(borrowed))
     return model.predict(rows)
+
+
+_WIDENED: WeakKeyDictionary[EvalSet, dict[tuple[str, ...], pd.DataFrame]] = WeakKeyDictionary()
+
+
+def _with_columns(rows: pd.DataFrame, evalset: EvalSet, names: tuple[str, ...]) -> pd.DataFrame:
+    """The features and further columns: one frame for all models, which workers are given once."""
+    made = _WIDENED.setdefault(evalset, {})
+    if names not in made:
+        made[names] = pd.concat([rows, evalset.frame[list(names)]], axis="columns")
+    return made[names]
 
 
 def gather(evalset: EvalSet, raws: Mapping[str, RawPredictions]) -> Answers:
@@ -234,12 +247,24 @@ def _named(items: Any) -> dict[str, Any]:
     return named
 
 
-def _raw_of_model(name: str, item: Any, evalset: EvalSet) -> RawPredictions:
+def _read_helpers(paths: Sequence[str | Path]) -> dict[str, bytes]:
+    """File name → content."""
+    try:
+        return {Path(path).name: Path(path).read_bytes() for path in paths}
+    except OSError as error:
+        raise ParameterError(
+            f"The helper file {error.filename} cannot be read ({error.strerror}). Check the path."
+        ) from error
+
+
+def _raw_of_model(
+    name: str, item: Any, evalset: EvalSet, helpers: Mapping[str, bytes], settings: Settings
+) -> RawPredictions:
     if isinstance(item, str | Path):
         path = Path(item)
         if not path.is_file():
             raise ModelError(f"There is no model file {path}. Check the path.")
-        item = load_model(path, path.name)
+        item = load_model(path, path.name, helpers=helpers, settings=settings)
     elif not isinstance(item, Model):
         item = adapt(item, name)
     return predict_evalset(item, evalset)
@@ -261,9 +286,15 @@ def _raw_of_predictions(name: str, item: Any, evalset: EvalSet) -> RawPrediction
 
 
 def _collect(
-    evalset: EvalSet, models: Any, predictions: Any
+    evalset: EvalSet,
+    models: Any,
+    predictions: Any,
+    helpers: Mapping[str, bytes],
+    settings: Settings,
 ) -> tuple[dict[str, RawPredictions], list[Failure]]:
-    sources = [(name, item, _raw_of_model) for name, item in _named(models).items()]
+    ask = partial(_raw_of_model, helpers=helpers, settings=settings)
+    sources: list[tuple[str, Any, Callable[[str, Any, EvalSet], RawPredictions]]]
+    sources = [(name, item, ask) for name, item in _named(models).items()]
     taken = {name for name, _, _ in sources}
     for name, item in _named(predictions).items():
         free = name
@@ -316,6 +347,7 @@ def evaluate(
     target: str | Sequence[str] | None = None,
     models: Any = None,
     predictions: Any = None,
+    helpers: Sequence[str | Path] = (),
     task: Task | str | None = None,
     pos_label: Label | None = None,
     threshold: float | None = None,
@@ -334,6 +366,7 @@ def evaluate(
     models : estimators, Keras models, callables or paths of model files; a mapping from
         display names, a sequence, or one of them.
     predictions : paths of prediction files, frames or arrays; likewise.
+    helpers : paths of files that model files need beside them: `.py` with own classes, weights.
     task, pos_label : overrule what is inferred.
     threshold : common operating point in [0, 1]; None = each model's own. Binary and multilabel.
     metrics : names in `dashboard.diagnostics.metrics.METRICS`; None = all that apply.
@@ -364,7 +397,7 @@ def evaluate(
         failures: list[Failure] = []
     else:
         evalset = _as_evalset(data, y, target, **options)
-        raws, failures = _collect(evalset, models, predictions)
+        raws, failures = _collect(evalset, models, predictions, _read_helpers(helpers), settings)
     if not raws and not failures:
         raise ParameterError(
             "No models and no predictions were given, and no column of the data is named like a "

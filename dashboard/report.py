@@ -24,6 +24,8 @@ from .wording import MISSING, count, listing, threshold
 __all__ = ["FORMATS", "render_report", "safe_csv", "write_report"]
 
 FORMATS = ("text", "json", "csv", "html")
+# The last four are what an East Asian Excel takes for the first four.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _PACKAGES = ("sidelight", "scikit-learn", "keras", "numpy", "pandas", "plotly")
 
 
@@ -52,7 +54,7 @@ def safe_csv(frame: pd.DataFrame) -> str:
     """CSV in which no text cell or heading can be taken for a formula by a spreadsheet."""
 
     def neutral(value: Any) -> Any:
-        risky = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
+        risky = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
         return f"'{value}" if risky and not _is_number(value) else value
 
     safe = frame.rename(columns=neutral)

@@ -16,10 +16,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import dashboard
-from dashboard.contracts import RawPredictions, Task
+from dashboard.contracts import ModelInfo, RawPredictions, Task
 from dashboard.data import Table, evalset_from_frame
 from dashboard.errors import DataError, ParameterError
-from dashboard.evaluation import Evaluation
+from dashboard.evaluation import Evaluation, predict_evalset
 
 
 @pytest.fixture(scope="module")
@@ -317,3 +317,21 @@ def test_a_common_threshold_leaves_the_baseline_alone(
     for threshold in (0.05, 0.95):
         result = dashboard.evaluate(X, y, models=estimators, threshold=threshold)
         assert result.scores.value(result.baseline.name, "accuracy") == pytest.approx(share)
+
+
+def test_models_that_borrow_a_column_are_given_one_and_the_same_frame() -> None:
+    class Remembering:
+        info = ModelInfo("in-memory", "test", feature_names=("a", "id"))
+        given: pd.DataFrame
+
+        def predict(self, X: pd.DataFrame) -> RawPredictions:
+            self.given = X
+            return RawPredictions(labels=X["id"].to_numpy())
+
+    frame = pd.DataFrame({"id": range(8), "a": range(8), "y": ["p", "q"] * 4})
+    evalset = evalset_from_frame(frame, "y")
+    assert "id" not in evalset.X.columns
+    first, second = Remembering(), Remembering()
+    for model in (first, second):
+        assert predict_evalset(model, evalset).labels.tolist() == list(range(8))
+    assert first.given is second.given  # so that a worker is sent it once

@@ -251,8 +251,25 @@ def test_a_refused_file_is_reported_and_the_others_stay(
 ) -> None:
     assert main(_argv(files, "--model", str(files / "old.pkl"), "--format", "csv")) == 1
     said = capsys.readouterr()
-    assert "old:" in said.err and "skops" in said.err
+    assert said.err.startswith("old: old.pkl is of type int; needed is a fitted estimator")
     assert "Line" in said.out
+
+
+def test_a_model_of_own_classes_finds_them_in_the_file_beside_it(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (files / "own.pkl").write_bytes(b"\x80\x04c__main__\nAlways\n)\x81.")
+    (files / "own_classes.py").write_text(
+        "class Always:\n    def predict(self, X):\n        return ['yes'] * len(X)"
+    )
+    asked = ["--model", str(files / "own.pkl"), "--metric", "accuracy", "--format", "csv"]
+    assert main(_argv(files, *asked, "--helper", str(files / "own_classes.py"))) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert {row["model"] for row in rows} >= {"Line", "own"}
+    assert main(_argv(files, *asked)) == 1
+    assert "own.pkl needs Always, which the script or notebook" in capsys.readouterr().err
+    assert main(_argv(files, *asked, "--helper", "none.py")) == 2
+    assert "The helper file none.py cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

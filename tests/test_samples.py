@@ -26,7 +26,7 @@ from dashboard.data import (
 from dashboard.diagnostics.baseline import compute_baseline
 from dashboard.errors import DataError, ParameterError
 from dashboard.evaluation import predict_evalset
-from dashboard.models import load_model
+from dashboard.models import load_native
 from dashboard.samples import Sample, _read_all, list_samples, read_sample
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +61,7 @@ def predictions_of(key: str, file: str, split_value: str | None = None) -> Predi
     if model.kind == "predictions":
         raw = read_predictions(read_table(path, file), evalset, model.columns)
     else:
-        raw = predict_evalset(load_model(path, file), evalset)
+        raw = predict_evalset(load_native(path, file), evalset)
     return Predictions.normalise(raw, evalset.target, name=model.name)
 
 

@@ -365,7 +365,8 @@ class ModelInfo:
 
     Attributes
     ----------
-    format : "skops", "keras", "predictions", "in-memory".
+    format : "skops", "pickle", "xgboost", "lightgbm", "catboost", "mlflow sklearn", "keras",
+        "onnx", …; "in-memory" where it comes from no file.
     kind : a short human description, "Pipeline: StandardScaler → LogisticRegression".
     feature_names : the columns it was fitted on, in order.
     n_features : number of input columns, where names are not known.

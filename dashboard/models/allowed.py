@@ -43,6 +43,7 @@ _LOADERS = frozenset(
         "SliceNode",
         "JsonNode",
         "BytesNode",
+        "BytearrayNode",
         "TypeNode",
         "FunctionNode",
         "PartialNode",
@@ -56,6 +57,21 @@ _LOADERS = frozenset(
         "TreeNode",
         "CachedNode",
     }
+)
+
+# Their states are numbers, texts and their own file format, which their own reader opens.
+_BOOSTERS = (
+    "catboost.core.CatBoost",
+    "catboost.core.CatBoostClassifier",
+    "catboost.core.CatBoostRegressor",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRFClassifier",
+    "xgboost.sklearn.XGBRFRegressor",
+    "xgboost.sklearn.XGBRegressor",
 )
 
 _SPLITTERS = tuple(
@@ -189,14 +205,14 @@ _TYPES = (
 _VALIDATOR = "sklearn.utils.validation.check_array"
 
 _BOUND: dict[str, frozenset[str]] = {
-    "ObjectNode": frozenset(_OBJECTS),
+    "ObjectNode": frozenset((*_OBJECTS, *_BOOSTERS)),
     "FunctionNode": frozenset((*_FUNCTIONS, _VALIDATOR)),
     "PartialNode": frozenset({"functools.partial"}),
     "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
     "DTypeNode": frozenset({"numpy.dtype"}),
     "DictNode": frozenset({"sklearn.utils._bunch.Bunch"}),
     "TupleNode": frozenset({"sklearn.impute._iterative._ImputerTriplet"}),
-    "TypeNode": frozenset((*_SPLITTERS, *_TYPES)),
+    "TypeNode": frozenset((*_SPLITTERS, *_TYPES, "collections.OrderedDict")),
     "SparseMatrixNode": frozenset(
         {
             "scipy.sparse._csc.csc_array",

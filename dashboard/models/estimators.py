@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import warnings
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -16,21 +14,18 @@ import pandas as pd
 from ..contracts import ModelInfo, RawPredictions, ScoreKind, canonical_label
 from ..errors import ModelError, ParameterError, UntrustedModel
 from .allowed import TRUSTED, check_schema
+from .boosted_columns import BoostedColumns, boosted_columns
 from .columns import as_matrix, failure, first_line, match_columns, text_column
+from .model_warnings import recorded, version_notes, warning_notes
 from .structure import check_structure
 
 __all__ = ["CallableModel", "EstimatorModel", "load_skops"]
-
-# `warnings.catch_warnings` swaps process-wide state; two sessions must not interleave in it.
-_WARNINGS = threading.RLock()
 
 # Names from these are nobody's own; what is left out of them is judged in `allowed`.
 _LIBRARIES = frozenset(
     {"builtins", "collections", "functools", "numpy", "operator", "pandas", "scipy", "sklearn"}
 )
-_MODEL_PACKAGES = frozenset(
-    {"catboost", "category_encoders", "imblearn", "lightgbm", "quantile_forest", "xgboost"}
-)
+_MODEL_PACKAGES = frozenset({"category_encoders", "imblearn", "quantile_forest"})
 
 
 def load_skops(
@@ -51,8 +46,7 @@ def load_skops(
         foreign = sorted(set(skops.io.get_untrusted_types(data=content)) - set(TRUSTED))
         if foreign:
             raise UntrustedModel(_foreign_types(foreign, name))
-        with _WARNINGS, warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with recorded() as caught:
             estimator = skops.io.loads(content, trusted=TRUSTED)
         check_structure(estimator, name)
     except ModelError:
@@ -69,7 +63,7 @@ def load_skops(
             format="skops",
             digest=digest,
             size=len(content),
-            notes=tuple(_version_notes(schema, caught)),
+            notes=(*version_notes(caught), *_skops_notes(schema)),
         )
     except ParameterError as error:
         raise ModelError(str(error)) from error
@@ -103,19 +97,13 @@ def _in_their_place(foreign: list[str]) -> str:
     )
 
 
-def _version_notes(schema: dict[str, Any], caught: list[warnings.WarningMessage]) -> list[str]:
-    import sklearn
+def _skops_notes(schema: dict[str, Any]) -> list[str]:
     import skops
 
-    wrote = {getattr(item.message, "original_sklearn_version", None) for item in caught} - {None}
-    notes = [
-        f"Saved with scikit-learn {version}; opened with {sklearn.__version__}: answers can differ."
-        for version in sorted(str(version) for version in wrote)
-    ]
     saved = schema.get("_skops_version")
     if isinstance(saved, str) and saved.split(".")[:2] != skops.__version__.split(".")[:2]:
-        notes.append(f"Saved with skops {saved}; opened with {skops.__version__}.")
-    return notes
+        return [f"Saved with skops {saved}; opened with {skops.__version__}."]
+    return []
 
 
 class EstimatorModel:
@@ -139,14 +127,14 @@ class EstimatorModel:
         _check_fitted(estimator, name)
         self._estimator = estimator
         self._name = name
-        names = _find(estimator, "feature_names_in_")
-        count = _find(estimator, "n_features_in_")
+        self._columns = boosted_columns(_first(estimator))
+        names, count = _fitted_on(estimator, self._columns)
         self._info = ModelInfo(
             format=format,
             kind=describe(estimator),
-            feature_names=None if names is None else tuple(str(column) for column in names),
-            n_features=None if count is None else int(count),
-            classes=_classes(estimator),
+            feature_names=names,
+            n_features=count,
+            classes=None if self._columns and self._columns.multilabel else _classes(estimator),
             task_hint=_task_hint(estimator),
             digest=digest,
             size=size,
@@ -161,13 +149,12 @@ class EstimatorModel:
         """Answers for every row of `X`, columns matched by name where the model knows names."""
         given, notes = self._prepare(X)
         try:
-            with _WARNINGS, warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                labels = self._estimator.predict(given)
+            with recorded() as caught:
+                labels = _one_column(self._estimator.predict(given))
                 scores, kind = self._scores(given)
         except Exception as error:
             raise ModelError(failure(self._name, error, X)) from error
-        notes += _warning_notes(caught)
+        notes += warning_notes(caught)
         classes = None if np.ndim(labels) > 1 else self._class_order(scores)
         if kind is ScoreKind.DECISION and np.ndim(scores) == 2 and classes is not None:
             # One-vs-one decision values have a column per pair; three classes have three pairs.
@@ -191,9 +178,11 @@ class EstimatorModel:
             getattr(_first(self._estimator), "build_analyzer", None)
         ):
             return text_column(X, self._name)
-        if info.feature_names is not None:
+        if info.feature_names is None:
+            return as_matrix(X, info.n_features, self._name)
+        if self._columns is None:
             return match_columns(X, info.feature_names, self._name)
-        return as_matrix(X, info.n_features, self._name)
+        return boosted_frame(X, self._columns, self._name)
 
     def _scores(self, given: Any) -> tuple[Any, ScoreKind | None]:
         estimator = self._estimator
@@ -211,6 +200,33 @@ class EstimatorModel:
         return None, None
 
 
+def boosted_frame(X: Any, columns: BoostedColumns, name: str) -> tuple[Any, list[str]]:
+    """The columns of a booster by name, with the categories of its training."""
+    frame, notes = match_columns(columns.renamed(X), columns.names or (), name)
+    frame, more = columns.as_categories(frame, name)
+    return frame, [*notes, *more]
+
+
+def _fitted_on(
+    estimator: Any, columns: BoostedColumns | None
+) -> tuple[tuple[str, ...] | None, int | None]:
+    """Names and number of the columns that it was fitted on, as far as it knows them."""
+    if columns is not None:
+        return columns.names, columns.count
+    names = _find(estimator, "feature_names_in_")
+    count = _find(estimator, "n_features_in_")
+    return (
+        None if names is None else tuple(str(column) for column in names),
+        None if count is None else int(count),
+    )
+
+
+def _one_column(labels: Any) -> Any:
+    """CatBoost answers classes as a column; it means one answer a row."""
+    wide = isinstance(labels, np.ndarray) and labels.ndim == 2 and labels.shape[1] == 1
+    return labels[:, 0] if wide and labels.dtype.kind in "OUSib" else labels
+
+
 def _two_columns(scores: list[Any], classes: Any) -> list[Any]:
     """Multilabel `predict_proba` lists with the column added that a constant label lacks."""
     complete = []
@@ -226,11 +242,24 @@ def _two_columns(scores: list[Any], classes: Any) -> list[Any]:
 class CallableModel:
     """A plain function X → array as a model; text, booleans and whole numbers are labels."""
 
-    def __init__(self, function: Callable[[Any], Any], *, name: str) -> None:
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        *,
+        name: str,
+        format: str = "in-memory",
+        digest: str = "",
+        size: int = 0,
+        notes: tuple[str, ...] = (),
+    ) -> None:
         self._function = function
         self._name = name
         self._info = ModelInfo(
-            format="in-memory", kind=f"Function: {getattr(function, '__name__', name)}"
+            format=format,
+            kind=f"Function: {getattr(function, '__name__', name)}",
+            digest=digest,
+            size=size,
+            notes=notes,
         )
 
     @property
@@ -266,13 +295,19 @@ def describe(estimator: Any) -> str:
     return f"{kind} of {describe(inner)}" if hasattr(inner, "predict") else kind
 
 
+# Where a search, a threshold or a transformed target keeps the one fitted estimator inside.
+_WHOLE = ("best_estimator_", "estimator_", "regressor_")
+
+
 def _first(estimator: Any) -> Any:
     """The part that sees the columns first."""
     steps = getattr(estimator, "steps", None)
     if isinstance(steps, list) and steps:
         return _first(steps[0][1])
-    inner = getattr(estimator, "best_estimator_", getattr(estimator, "estimator_", None))
-    return estimator if inner is None else _first(inner)
+    for part in _WHOLE:
+        if getattr(estimator, part, None) is not None:
+            return _first(getattr(estimator, part))
+    return estimator
 
 
 def _find(estimator: Any, attribute: str) -> Any:
@@ -283,7 +318,7 @@ def _find(estimator: Any, attribute: str) -> Any:
     steps = getattr(estimator, "steps", None)
     if isinstance(steps, list) and steps:
         return _find(steps[0][1], attribute)
-    for part in ("best_estimator_", "estimator_", "regressor_"):
+    for part in _WHOLE:
         if getattr(estimator, part, None) is not None:
             return _find(getattr(estimator, part), attribute)
     return None
@@ -294,10 +329,11 @@ def _check_fitted(estimator: Any, name: str) -> None:
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
-    if not isinstance(estimator, BaseEstimator):
-        return
     try:
-        check_is_fitted(estimator)
+        if isinstance(estimator, BaseEstimator):
+            check_is_fitted(estimator)
+        elif callable(getattr(estimator, "is_fitted", None)) and not estimator.is_fitted():
+            raise NotFittedError  # CatBoost has a question of its own
     except (NotFittedError, TypeError) as error:
         raise ParameterError(
             f"{name} holds a {type(estimator).__name__} that is not fitted; fit it, then export it."
@@ -319,9 +355,6 @@ def _task_hint(estimator: Any) -> str | None:
         if is_classifier(estimator):
             return "classifier"
         return "regressor" if is_regressor(estimator) else None
+    if getattr(estimator, "_estimator_type", None) in ("classifier", "regressor"):  # CatBoost
+        return str(estimator._estimator_type)
     return "classifier" if hasattr(estimator, "predict_proba") else None
-
-
-def _warning_notes(caught: list[warnings.WarningMessage]) -> list[str]:
-    lines = dict.fromkeys(first_line(item.message) for item in caught)
-    return [f"The model warned: {line}" for line in list(lines)[:3]]

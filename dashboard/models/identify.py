@@ -14,9 +14,20 @@ from typing import Any
 from ..errors import LimitExceeded, ModelError, UntrustedModel
 from ..settings import Settings
 
-__all__ = ["ACCEPTED", "check_archive", "identify", "refusal"]
+__all__ = [
+    "ACCEPTED",
+    "carries_code",
+    "check_archive",
+    "identify",
+    "read_member",
+    "refusal",
+    "unconfined",
+]
 
-ACCEPTED = "a .skops file (scikit-learn), a .keras file (Keras) or a table of predictions"
+ACCEPTED = (
+    "a model of scikit-learn (.skops, .joblib, .pkl), XGBoost, LightGBM, CatBoost, Keras or ONNX, "
+    "a zipped MLflow folder, or a table of predictions"
+)
 _SKOPS = '`import skops.io; skops.io.dump(model, "model.skops")`'
 _KERAS = '`model.save("model.keras")`'
 _TABLE = '`pandas.DataFrame({"y_pred": model.predict(X)}).to_csv("predictions.csv")`'
@@ -43,25 +54,6 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"PK\x05\x06", "zip"),
 )
 
-# What a person reads for each kind: what it looks like, and the export to use instead.
-_KINDS: dict[str, tuple[str, str]] = {
-    "hdf5": (
-        "an HDF5 file, the older Keras format or bare weights",
-        f"load it where it was made and save it with {_KERAS}",
-    ),
-    "onnx": (
-        "an ONNX network",
-        f"export the original model with {_KERAS} or {_SKOPS}, or its answers with {_TABLE}",
-    ),
-    "pytorch": ("a PyTorch file", f"export the model's answers with {_TABLE}"),
-    "xgboost": ("an XGBoost model", f"export the model's answers with {_TABLE}"),
-    "lightgbm": ("a LightGBM model", f"export the model's answers with {_TABLE}"),
-    "catboost": ("a CatBoost model", f"export the model's answers with {_TABLE}"),
-    "keras 2 json": (
-        "a network's architecture without its weights",
-        f"save the whole model with {_KERAS}",
-    ),
-}
 _DATA = {
     "parquet": "a Parquet table",
     "feather": "a Feather table",
@@ -93,6 +85,7 @@ def identify(head: bytes, name: str) -> str:
 
     Returns one word such as "skops", "keras", "pickle", "joblib", "hdf5", "onnx", "png", "zip",
     "truncated zip", "parquet", "text", "empty", "unknown". `name` counts where bytes say nothing.
+    Nothing is opened: zip directories, opcodes and first bytes are read.
     """
     if not head:
         return "empty"
@@ -121,6 +114,8 @@ def _identify_zip(content: bytes) -> str:
             names = set(archive.namelist())
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
         return "truncated zip"
+    if any(member.rpartition("/")[2] == "MLmodel" for member in names):
+        return "mlflow"
     if "config.json" in names and ("metadata.json" in names or "model.weights.h5" in names):
         return "keras"
     if "schema.json" in names:
@@ -131,6 +126,16 @@ def _identify_zip(content: bytes) -> str:
         return "excel"
     if names and all(member.endswith(".npy") for member in names):
         return "npz"
+    return _zipped_network(names)
+
+
+def _zipped_network(names: set[str]) -> str:
+    """A network in a folder that was zipped."""
+    suffixes = [member.rpartition(".")[2].lower() for member in names]
+    if any(member.rpartition("/")[2] == "saved_model.pb" for member in names):
+        return "savedmodel"
+    if "json" in suffixes and suffixes.count("h5") + suffixes.count("hdf5") == 1:
+        return "keras parts"
     return "zip"
 
 
@@ -193,9 +198,10 @@ def _identify_text(head: bytes, name: str) -> str:
     if stripped.startswith((b"{", b"[")):
         if b'"learner"' in sample:
             return "xgboost"
-        if b'"oblivious_trees"' in sample:
+        # CatBoost writes its tables of categories first, and they can be long.
+        if b'"catboost_version_info"' in head and b'"scale_and_bias"' in head:
             return "catboost"
-        return "keras 2 json" if b'"class_name"' in sample else "json"
+        return "keras json" if b'"class_name"' in sample else "json"
     if stripped.startswith(b"tree\n") and b"version=v" in sample:
         return "lightgbm"
     control = sum(byte < 9 or 13 < byte < 32 for byte in sample[:4096])
@@ -204,29 +210,47 @@ def _identify_text(head: bytes, name: str) -> str:
     return "text" if b"\n" in sample or name.lower().endswith((".csv", ".tsv")) else "unknown"
 
 
+# Opening these can run what their author put in; the others hold data for code of libraries.
+_CODE = {
+    "joblib": "a joblib file",
+    "mlflow": "a zipped MLflow model",
+    "pickle": "a pickle",
+    "pytorch": "a PyTorch file",
+    "savedmodel": "a SavedModel",
+}
+
+
+def carries_code(kind: str) -> bool:
+    """Whether opening a file of this kind can run code from inside it."""
+    return kind in _CODE
+
+
+def unconfined(kind: str, name: str, why: str) -> UntrustedModel:
+    """The sentence for a file that carries code where nothing can confine what it runs."""
+    advice = (
+        f"save the network with {_KERAS}" if kind == "savedmodel" else f"export it with {_SKOPS}"
+    )
+    return UntrustedModel(
+        f"{name} is {_CODE[kind]}, and opening one can run any code that its author put in; "
+        f"nothing confines it here ({why.rstrip('.')}), so it was not opened. Where it was made, "
+        f"{advice} instead; on a machine of your own, SIDELIGHT_TRUST=all opens such files."
+    )
+
+
 def refusal(kind: str, name: str) -> ModelError:
     """The one sentence for a file that is not loaded: what it looks like, what to do instead."""
     if kind == "empty":
         return ModelError(f"{name} is empty; a model is {ACCEPTED}: export or upload it again.")
     if kind == "truncated zip":
         return ModelError(
-            f"{name} begins like a .skops or .keras file but is cut off or damaged; "
+            f"{name} begins like a zip archive, as .skops and .keras files do, but is cut off or "
+            "damaged; "
             "export or upload it again."
-        )
-    if kind in ("pickle", "joblib"):
-        return UntrustedModel(
-            f"{name} is a {kind} file, and opening one can run any code that its author put in, "
-            f"so it was not opened; export the model with {_SKOPS} instead."
         )
     if kind == "pytorch":
         return UntrustedModel(
             f"{name} is a PyTorch file, which holds a pickle that can run any code when opened, "
             f"so it was not opened; export the model's answers with {_TABLE} instead."
-        )
-    if kind in _KINDS:
-        looks, advice = _KINDS[kind]
-        return ModelError(
-            f"{name} looks like {looks}, which is not read here; accepted is {ACCEPTED}: {advice}."
         )
     if kind in _DATA:
         return ModelError(
@@ -259,6 +283,19 @@ def check_archive(content: bytes, name: str, settings: Settings) -> zipfile.ZipF
     except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, OSError, EOFError) as error:
         raise refusal("truncated zip", name) from error
     return archive
+
+
+def read_member(archive: zipfile.ZipFile, member: str, name: str) -> bytes:
+    """A member of an archive that `check_archive` has opened.
+
+    Raises
+    ------
+    ModelError : it is damaged, encrypted, or packed in a way that is not known here.
+    """
+    try:
+        return archive.read(member)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        raise refusal("truncated zip", name) from error
 
 
 def _check_names(members: list[str], name: str) -> None:

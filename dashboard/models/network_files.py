@@ -24,9 +24,20 @@ from typing import Any
 from ..errors import LimitExceeded, ModelError, UntrustedModel
 from ..settings import Settings
 
-__all__ = ["check_config", "check_weights", "read_config", "rewritten"]
+__all__ = [
+    "INITIALIZERS",
+    "LAYERS",
+    "MODELS",
+    "SAVE",
+    "check_config",
+    "check_hdf5",
+    "check_weights",
+    "open_hdf5",
+    "read_config",
+    "rewritten",
+]
 
-_SAVE = '`model.save("model.keras")`'
+SAVE = '`model.save("model.keras")`'
 _WEIGHTS = "model.weights.h5"
 
 
@@ -34,7 +45,7 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_LAYERS = _names(
+LAYERS = _names(
     """
     Activation ActivityRegularization AdaptiveAveragePooling1D AdaptiveAveragePooling2D
     AdaptiveAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add
@@ -60,21 +71,21 @@ _LAYERS = _names(
     UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
     """
 )
-_INITIALIZERS = _names(
+INITIALIZERS = _names(
     """
     Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform
     Ones Orthogonal OrthogonalInitializer IdentityInitializer RandomNormal RandomUniform STFT
     STFTInitializer TruncatedNormal VarianceScaling Zeros
     """
 )
-_MODELS = frozenset({"Functional", "Model", "Sequential"})
+MODELS = frozenset({"Functional", "Model", "Sequential"})
 _CLASSES: dict[str, frozenset[str]] = {
-    "keras": _MODELS | {"DTypePolicy", "FloatDTypePolicy"},
-    "keras.models": _MODELS,
+    "keras": MODELS | {"DTypePolicy", "FloatDTypePolicy"},
+    "keras.models": MODELS,
     "keras.src.models.functional": frozenset({"Functional"}),
     "keras.src.models.sequential": frozenset({"Sequential"}),
-    "keras.layers": _LAYERS,
-    "keras.initializers": _INITIALIZERS,
+    "keras.layers": LAYERS,
+    "keras.initializers": INITIALIZERS,
     "keras.regularizers": frozenset({"L1", "L1L2", "L2", "OrthogonalRegularizer"}),
     "keras.constraints": frozenset({"MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"}),
     "keras.dtype_policies": frozenset({"DTypePolicy", "FloatDTypePolicy", "DTypePolicyMap"}),
@@ -100,17 +111,17 @@ def read_config(archive: zipfile.ZipFile, name: str) -> tuple[dict[str, Any], di
     """
     members = set(archive.namelist())
     if _WEIGHTS not in members:
-        raise ModelError(f"{name} holds no {_WEIGHTS}; save the whole model again with {_SAVE}.")
+        raise ModelError(f"{name} holds no {_WEIGHTS}; save the whole model again with {SAVE}.")
     try:
         config = json.loads(archive.read("config.json"))
         metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in members else {}
-    except (ValueError, RecursionError, zipfile.BadZipFile, OSError, zlib.error) as error:
+    except (ValueError, RuntimeError, zipfile.BadZipFile, OSError, zlib.error) as error:
         raise ModelError(
             f"{name} is a damaged .keras file: its configuration cannot be read. "
-            f"Save it again with {_SAVE}."
+            f"Save it again with {SAVE}."
         ) from error
     if not isinstance(config, dict) or not isinstance(metadata, dict):
-        raise ModelError(f"{name} describes no network; save it again with {_SAVE}.")
+        raise ModelError(f"{name} describes no network; save it again with {SAVE}.")
     for node in _objects(config):
         node.pop("compile_config", None)
     return config, metadata
@@ -132,7 +143,7 @@ def check_config(config: dict[str, Any], name: str) -> None:
         if isinstance(inner, dict) and isinstance(inner.get("vocabulary"), str):
             raise UntrustedModel(
                 f"{name} reads a vocabulary from the file {inner['vocabulary']!r} on this machine, "
-                f"so it was not opened; save it with Keras 3.15 or newer, {_SAVE}."
+                f"so it was not opened; save it with Keras 3.15 or newer, {SAVE}."
             )
 
 
@@ -145,7 +156,7 @@ def _is_allowed(node: dict[str, Any]) -> bool:
     if kind == "function":
         return module in _FUNCTION_MODULES and isinstance(node.get("config"), str)
     if module is None:  # values, and parts in the short form of older files
-        return kind in _VALUES or kind in _LAYERS or kind in _INITIALIZERS
+        return kind in _VALUES or kind in LAYERS or kind in INITIALIZERS
     if module in _OPERATIONS:
         return kind.isidentifier() and kind != "JVP"
     if module == "keras.src.ops.core":
@@ -166,7 +177,7 @@ def _refused(node: dict[str, Any], name: str) -> str:
         what = f"{module or 'own code'}.{kind}{called}, which is not among the layers opened here"
     return (
         f"{name} needs {what}, so it was not opened; rebuild that part from built-in layers and "
-        f"save with {_SAVE}, or load a table of its predictions."
+        f"save with {SAVE}, or load a table of its predictions."
     )
 
 
@@ -183,7 +194,32 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def check_weights(archive: zipfile.ZipFile, name: str, settings: Settings) -> int:
-    """The bytes of weights that the file declares, once it is known to keep to itself.
+    """The bytes of weights that a `.keras` file declares; see `check_hdf5` for the errors."""
+    try:
+        content = archive.read(_WEIGHTS)
+    except (RuntimeError, KeyError, ValueError, OSError, zlib.error, zipfile.BadZipFile) as error:
+        raise _damaged(name) from error
+    with open_hdf5(content, name) as file:
+        return check_hdf5(file, name, settings)
+
+
+def open_hdf5(content: bytes, name: str) -> Any:
+    """An `h5py.File` for reading that knows of no other file.
+
+    Raises
+    ------
+    ModelError : no readable HDF5.
+    """
+    import h5py
+
+    try:
+        return h5py.File(io.BytesIO(content), "r")
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise _damaged(name) from error
+
+
+def check_hdf5(file: Any, name: str, settings: Settings) -> int:
+    """The bytes of arrays that an open HDF5 file declares, once it is known to keep to itself.
 
     Raises
     ------
@@ -191,22 +227,22 @@ def check_weights(archive: zipfile.ZipFile, name: str, settings: Settings) -> in
     LimitExceeded : arrays that declare more than `max_model_mb`.
     ModelError : no readable HDF5.
     """
-    import h5py
-
     try:
-        with h5py.File(io.BytesIO(archive.read(_WEIGHTS)), "r") as file:
-            total = sum(_stored(item, name) for item in _items(file, name))
-    except (OSError, RuntimeError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"{name} is a damaged .keras file: its weights cannot be read. "
-            f"Save it again with {_SAVE}."
-        ) from error
+        total = sum(_stored(item, name) for item in _items(file, name))
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise _damaged(name) from error
     if total > settings.max_model_mb << 20:
         raise LimitExceeded(
             f"{name} declares {total / (1 << 20):,.0f} MB of weights; the limit is "
             f"{settings.max_model_mb:,} MB (setting max_model_mb)."
         )
     return total
+
+
+def _damaged(name: str) -> ModelError:
+    return ModelError(
+        f"{name} is damaged or cut off: its weights cannot be read. Save it again with {SAVE}."
+    )
 
 
 def _items(file: Any, name: str) -> Iterator[Any]:
@@ -239,7 +275,7 @@ def _stored(dataset: Any, name: str) -> int:
 def _outside(name: str, what: str) -> UntrustedModel:
     return UntrustedModel(
         f"{name} holds {what}, which could read other files of this machine, so it was not opened; "
-        f"save the model again with {_SAVE}."
+        f"save the model again with {SAVE}."
     )
 
 

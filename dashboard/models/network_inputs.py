@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,12 @@ import pandas as pd
 from ..errors import ModelError
 from .columns import listed, match_columns, plain_frame, text_column
 
-__all__ = ["InputSpec", "input_arrays"]
+__all__ = ["InputSpec", "batch_rows", "blocks", "described", "input_arrays"]
+
+_BATCH = 1 << 16
+_BATCH_BYTES = 256 << 20
+# Values inside a network for each value that goes in or comes out, at a guess.
+_INSIDE, _INSIDE_PICTURE = 16, 64
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,44 @@ class InputSpec:
         return math.prod(size or 1 for size in self.shape)
 
 
+def described(specs: Sequence[InputSpec]) -> dict[str, Any]:
+    """What a `ModelInfo` says of these inputs: `feature_names`, `n_features`, `input_shape`."""
+    only = specs[0].shape if len(specs) == 1 else None
+    by_name = len(specs) > 1 and all(spec.width == 1 for spec in specs)
+    return {
+        "feature_names": tuple(spec.name for spec in specs) if by_name else None,
+        "n_features": only[0] if only is not None and len(only) == 1 else None,
+        "input_shape": only,
+    }
+
+
+def batch_rows(specs: Sequence[InputSpec], outputs: Iterable[int]) -> int:
+    """Rows for one call of a graph whose insides are not known, from its inputs and outputs.
+
+    `outputs` are the values that each output has for one row.
+    """
+    widest = max((1, *(spec.width for spec in specs), *outputs))
+    inside = _INSIDE_PICTURE if any(len(spec.shape) > 1 for spec in specs) else _INSIDE
+    return max(1, min(_BATCH, _BATCH_BYTES // (4 * inside * widest)))
+
+
+def blocks(
+    arrays: Sequence[npt.NDArray[Any]], size: int, fixed: int | None = None
+) -> Iterator[tuple[list[npt.NDArray[Any]], int]]:
+    """Consecutive rows of each array, at least one block, and how many rows of it count.
+
+    A graph made for a `fixed` number of rows gets exactly that many: the last row is repeated.
+    """
+    step = fixed or size
+    n = len(arrays[0])
+    for start in range(0, max(n, 1), step):
+        part = [array[start : start + step] for array in arrays]
+        count = len(part[0])
+        if fixed and 0 < count < fixed:
+            part = [np.concatenate([one, one[-1:].repeat(fixed - count, axis=0)]) for one in part]
+        yield part, count
+
+
 def input_arrays(
     X: pd.DataFrame | npt.NDArray[Any], specs: Sequence[InputSpec], model: str
 ) -> tuple[list[npt.NDArray[Any]], list[str]]:
@@ -41,7 +85,9 @@ def input_arrays(
     ModelError : columns or shapes that do not fit; both sides are named.
     """
     if isinstance(X, pd.DataFrame):
-        return _from_frame(X, specs, model)
+        frame, renamed = _respelled(X, specs)
+        arrays, said = _from_frame(frame, specs, model)
+        return arrays, [*renamed, *said]
     array = np.asarray(X)
     if len(specs) > 1:
         return _split(pd.DataFrame(_flat(array)), specs, model)
@@ -54,6 +100,31 @@ def input_arrays(
 
 def _flat(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return array[:, None] if array.ndim == 1 else array.reshape(len(array), -1)
+
+
+def _respelled(X: pd.DataFrame, specs: Sequence[InputSpec]) -> tuple[pd.DataFrame, list[str]]:
+    """Columns under the names of inputs: converters write `rooms_per_head` for `rooms per head`."""
+    columns = [str(column) for column in X.columns]
+    wanted = {_spelled(spec.name): spec.name for spec in specs if spec.width == 1}
+    names = {spec.name for spec in specs}
+    spelled = [_spelled(column) for column in columns]
+    found = {
+        position: wanted[spelling]
+        for position, spelling in enumerate(spelled)
+        if spelling in wanted
+        and wanted[spelling] not in columns
+        and columns[position] not in names
+        and spelled.count(spelling) == 1
+    }
+    if not found:
+        return X, []
+    notes = [f"Column {columns[position]} is read as {name}." for position, name in found.items()]
+    changed = [found.get(position, column) for position, column in enumerate(X.columns)]
+    return X.set_axis(changed, axis=1), notes[:3]
+
+
+def _spelled(name: str) -> str:
+    return re.sub(r"[^0-9a-zA-Z]", "_", name)
 
 
 def _from_frame(

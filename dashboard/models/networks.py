@@ -10,7 +10,7 @@ import re
 import tempfile
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ from ..contracts import ModelInfo, RawPredictions, ScoreKind
 from ..errors import DiagnosticsError, LimitExceeded, ModelError, ParameterError
 from ..settings import Settings
 from .columns import failure, first_line
-from .network_files import check_config, check_weights, read_config, rewritten
-from .network_inputs import InputSpec, input_arrays
+from .legacy_networks import modern_config
+from .model_file import ModelFile
+from .network_files import SAVE, check_config, check_weights, read_config, rewritten
+from .network_inputs import InputSpec, described, input_arrays
 
-__all__ = ["KerasModel", "load_keras"]
+__all__ = ["KerasModel", "load_keras", "modern", "open_network"]
 
 _BATCH = 4096
 _BATCH_BYTES = 256 << 20  # what the widest layer may take for one batch
@@ -42,14 +44,7 @@ def _import_keras() -> Any:
     return keras
 
 
-def load_keras(
-    content: bytes,
-    archive: zipfile.ZipFile,
-    name: str,
-    *,
-    digest: str = "",
-    settings: Settings,
-) -> KerasModel:
+def load_keras(file: ModelFile, archive: zipfile.ZipFile, *, format: str = "keras") -> KerasModel:
     """The network in a `.keras` file, without its training configuration and without own code.
 
     Raises
@@ -58,29 +53,84 @@ def load_keras(
     LimitExceeded : a network that asks for far more memory than its weights explain.
     ModelError : a damaged file, or weights that do not fit.
     """
-    config, metadata = read_config(archive, name)
-    check_config(config, name)
-    stored = check_weights(archive, name, settings)
+    config, metadata = read_config(archive, file.name)
+    wrote = str(metadata.get("keras_version", "an unknown version"))
+    if wrote.startswith("2."):
+        config = modern(config, file.name)
+    check_config(config, file.name)
+    return open_network(
+        config,
+        lambda keras: _open(keras, rewritten(archive, config, metadata)),
+        file,
+        stored=check_weights(archive, file.name, file.settings),
+        wrote=wrote,
+        format=format,
+    )
+
+
+def modern(config: Any, name: str) -> dict[str, Any]:
+    """An older configuration in the words of Keras 3, not yet judged.
+
+    Raises
+    ------
+    ModelError : no configuration of a network.
+    """
+    try:
+        return modern_config(config)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+        raise ModelError(
+            f"{name} describes no network that Keras 3 can rebuild ({first_line(error)}). Save it "
+            f"as a SavedModel folder, zipped, or with Keras 3: {SAVE}."
+        ) from error
+
+
+def open_network(
+    config: dict[str, Any],
+    build: Callable[[Any], Any],
+    file: ModelFile,
+    *,
+    stored: int,
+    wrote: str,
+    format: str,
+) -> KerasModel:
+    """The network that `build(keras)` makes of a configuration that was judged.
+
+    `stored` are the bytes of weights in the file, `wrote` the version of Keras that wrote it, or
+    an empty text.
+
+    Raises
+    ------
+    LimitExceeded : a network that asks for far more memory than its weights explain.
+    ModelError : weights that do not fit.
+    """
     with _LOCK:
         keras = _import_keras()
         try:
-            _check_memory(config, stored, name, settings)
-            network = _open(keras, rewritten(archive, config, metadata))
+            _check_memory(config, stored, file.name, file.settings)
+            network = build(keras)
         except DiagnosticsError:
             raise
         except Exception as error:
             raise ModelError(
-                f"{name} is damaged or does not fit Keras {keras.__version__} "
-                f"({first_line(error)[:200]}); save it again with "
-                '`model.save("model.keras")`.'
+                f"{file.name} is damaged or does not fit Keras {keras.__version__} "
+                f"({_reason(error)[:200]}); save it again with {SAVE}."
             ) from error
-        notes = _version_notes(metadata, keras.__version__)
         try:
             return KerasModel(
-                network, name=name, format="keras", digest=digest, size=len(content), notes=notes
+                network,
+                name=file.name,
+                format=format,
+                digest=file.digest,
+                size=file.size,
+                notes=(*file.notes, *_version_notes(wrote, keras.__version__)),
             )
         except ParameterError as error:
             raise ModelError(str(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong innermost: Keras wraps a message once for each layer around the place."""
+    return first_line(str(error).rsplit("Exception encountered: ", 1)[-1]) or first_line(error)
 
 
 def _open(keras: Any, content: bytes) -> Any:
@@ -123,9 +173,8 @@ def _item_size(dtype: str) -> int:
     return 1 if dtype == "bool" else max(int(digits[:2] or 64) // 8, 1)
 
 
-def _version_notes(metadata: dict[str, Any], version: str) -> tuple[str, ...]:
-    wrote = str(metadata.get("keras_version", "an unknown version"))
-    if wrote.split(".")[:2] == version.split(".")[:2]:
+def _version_notes(wrote: str, version: str) -> tuple[str, ...]:
+    if not wrote or wrote.split(".")[:2] == version.split(".")[:2]:
         return ()
     return (f"Saved with Keras {wrote}; opened with {version}.",)
 
@@ -154,14 +203,10 @@ class KerasModel:
         self._inputs = _input_specs(network)
         self._call: Any = None
         self._kind = _score_kind(network)
-        only = self._inputs[0].shape if len(self._inputs) == 1 else None
-        by_name = len(self._inputs) > 1 and all(spec.width == 1 for spec in self._inputs)
         self._info = ModelInfo(
             format=format,
             kind=f"{type(network).__name__} network, {network.count_params():,} parameters",
-            feature_names=tuple(spec.name for spec in self._inputs) if by_name else None,
-            n_features=only[0] if only is not None and len(only) == 1 else None,
-            input_shape=only,
+            **described(self._inputs),
             task_hint="classifier" if self._kind is not None else None,
             digest=digest,
             size=size,

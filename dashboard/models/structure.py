@@ -8,6 +8,7 @@ itself: a crash or an endless loop on the first prediction. Each rule here is wh
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,19 @@ from ..errors import UntrustedModel
 __all__ = ["check_structure"]
 
 _CONTAINERS = (list, tuple, set, frozenset)
-_PLAIN = (str, bytes, int, float, complex, bool, type(None), np.generic, type)
+_PLAIN = (str, bytes, int, float, complex, bool, type(None), np.generic, type, ModuleType)
+_BOOSTERS = ("catboost", "lightgbm", "xgboost")
 
 
 class _Damaged(Exception):
     """A rule that does not hold; becomes one sentence with the file's name."""
 
 
-def check_structure(estimator: Any, name: str) -> None:
+def check_structure(estimator: Any, name: str, *, threads: int = 1) -> None:
     """Check every tree, neighbour index, support vector and sparse array inside `estimator`.
 
     Parts that would start threads or processes are set to one job, so that sums have one order and
-    answers do not vary between calls.
+    answers do not vary between calls; boosters, which add up each row in one thread, get `threads`.
 
     Raises
     ------
@@ -37,7 +39,7 @@ def check_structure(estimator: Any, name: str) -> None:
     """
     try:
         for part in _parts(estimator):
-            _check(part)
+            _check(part, threads)
     except (_Damaged, AttributeError, TypeError, ValueError, IndexError, KeyError) as error:
         raise UntrustedModel(
             f"{name} holds inconsistent internals ({error}), which could crash the process, so it "
@@ -72,13 +74,13 @@ def _children(part: Any) -> list[Any]:
     return list(getattr(part, "__dict__", {}).values())
 
 
-def _check(part: Any) -> None:
+def _check(part: Any, threads: int) -> None:
     for kind in (klass.__name__ for klass in type(part).__mro__):
         fitted, check = _CHECKS.get(kind, ("", None))
         if check is not None and (not fitted or hasattr(part, fitted)):
             check(part)
     if "n_jobs" in getattr(part, "__dict__", {}):
-        part.n_jobs = 1
+        part.n_jobs = threads if type(part).__module__.startswith(_BOOSTERS) else 1
 
 
 def _need(holds: Any, rule: str) -> None:
