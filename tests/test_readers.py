@@ -24,7 +24,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dashboard.data.dialects import decode, find_delimiter
-from dashboard.data.readers import Table, frame_digest, read_table
+from dashboard.data.readers import Table, read_table
+from dashboard.data.tables import frame_digest
 from dashboard.errors import DataError, LimitExceeded
 from dashboard.settings import Settings
 
@@ -563,7 +564,9 @@ def zipped(**members: bytes) -> bytes:
 
 
 def test_archives() -> None:
-    assert "2 files (a.csv, b.csv)" in refused(zipped(**{"a.csv": b"a", "b.csv": b"b"}), "x.zip")
+    message = refused(zipped(**{"a.csv": b"a", "b.csv": b"b"}), "x.zip")
+    assert "a.csv has a header (1 column) and no rows" in message
+    assert "3 files (a, b and c)" in refused(zipped(a=b"a", b=b"b", c=b"c"), "x.zip")
     assert "a model file" in refused(zipped(**{"config.json": b"", "metadata.json": b""}), "m.csv")
     assert "OpenDocument" in refused(zipped(**{"content.xml": b"", "mimetype": b""}), "m.ods")
     stream = io.BytesIO()

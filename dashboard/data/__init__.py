@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..settings import Settings
+from .data_folder import DataFile, list_data_files, read_data_files
 from .evalsets import (
     ALL_ROWS,
     EvalSet,
@@ -15,14 +16,17 @@ from .evalsets import (
     build_evalset,
     evalset_from_frame,
 )
+from .histories import HistoryKind, identify_history
 from .prediction_columns import PredictionColumns, infer_prediction_columns
 from .prediction_files import evalset_and_predictions, infer_answers, read_predictions
-from .readers import Table, read_table
+from .readers import Table, read_table, read_tables
 from .roles import Roles, infer_roles
 
 __all__ = [
     "ALL_ROWS",
+    "DataFile",
     "EvalSet",
+    "HistoryKind",
     "LedgerLine",
     "PredictionColumns",
     "Roles",
@@ -31,17 +35,21 @@ __all__ = [
     "build_evalset",
     "evalset_and_predictions",
     "evalset_from_frame",
+    "identify_history",
     "infer_answers",
     "infer_prediction_columns",
     "infer_roles",
+    "list_data_files",
     "load_data",
+    "read_data_files",
     "read_predictions",
     "read_table",
+    "read_tables",
 ]
 
 
 def load_data(
-    path: Path | str,
+    path: Path | str | Sequence[Path | str],
     *,
     target: str | Sequence[str] | None = None,
     delimiter: str | None = None,
@@ -53,14 +61,16 @@ def load_data(
 ) -> EvalSet:
     """Read a file, guess the roles of its columns, and build the evaluation set.
 
+    Several paths are files of one schema, such as a train and a test file (`read_tables`).
     `options` as for `build_evalset`: `roles`, `task`, `pos_label`, `split_value`.
 
     Raises
     ------
     DataError : the file cannot be read, or cannot be evaluated as it is.
     """
-    table = read_table(
-        Path(path),
+    paths = [path] if isinstance(path, (str, Path)) else path
+    table = read_tables(
+        [(Path(each), Path(each).name) for each in paths],
         settings=settings,
         delimiter=delimiter,
         encoding=encoding,

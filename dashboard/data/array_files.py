@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..errors import DataError
 from ..settings import Settings
-from ..wording import listing
+from ..wording import listing, shorten
 from .table_limits import check_shape, check_unpacked_size
 from .unpacking import DAMAGED
 
@@ -71,7 +71,8 @@ def _load(data: bytes, name: str, settings: Settings) -> Array:
                 )
             return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
     except (ValueError, OSError, EOFError, KeyError, SyntaxError, tokenize.TokenError) as error:
-        raise DataError(f"{name} is not a sound NumPy array: {error}. Save it again.") from error
+        reason = shorten(str(error), 120)
+        raise DataError(f"{name} is not a sound NumPy array: {reason}. Save it again.") from error
     raise DataError(
         f"{name} holds Python objects, which can run code when opened; it was not opened. Save "
         f"plain numbers or text: array.astype(float) or array.astype(str)."

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,18 @@ import pandas as pd
 from ..errors import DataError
 from ..settings import Settings
 from ..wording import listing, plural
-from .dialects import HEAD_BYTES, SNIFF_ROWS, Dialect, decode, read_head, say_mark, sniff
-from .dtypes import keep_long_integers, parse_dates, parse_grouped_numbers
+from .dialects import (
+    HEAD_BYTES,
+    SNIFF_ROWS,
+    Dialect,
+    decode,
+    head_encoding,
+    read_head,
+    say_mark,
+    sniff,
+)
+from .dtypes import keep_long_integers, parse_dates, parse_grouped_numbers, say_mixed
+from .large_text import LARGE, has_leading_zeros, read_large
 from .table_limits import check_shape
 
 __all__ = ["read_delimited"]
@@ -42,17 +53,77 @@ def read_delimited(
     DataError : ragged rows (with the line), a header without rows, repeated names, not text.
     LimitExceeded : more rows or columns than the settings allow.
     """
-    plain, spoken = decode(data, name, encoding)
-    dialect = sniff(read_head(plain), name, delimiter=delimiter, decimal=decimal)
-    check_shape(0, len(dialect.names), name, settings)
-    frame = _parse(plain, name, dialect, settings)
-    _check_ragged(frame, plain, name, dialect)
-    frame, codes = _restore_codes(frame, plain, name, dialect, settings)
+    reading = None
+    if encoding is None and len(data) >= LARGE:
+        reading = _read_large(data, name, settings, delimiter, decimal)
+    if reading is None:
+        reading = _read_whole(data, name, settings, delimiter, encoding, decimal)
+    dialect, spoken = reading.dialect, reading.encoding
+    _check_ragged(reading.frame, reading.data, name, dialect)
+    frame, codes = _restore_codes(reading)
     frame, dates = parse_dates(keep_long_integers(frame), skip=codes)
     frame, numbers = parse_grouped_numbers(frame, dialect.decimal, skip=codes)
     zeros = [f"Leading zeros are kept: {listing([repr(c) for c in codes], limit=6)} stay text."]
-    notes = [*dialect.notes, *(zeros if codes else []), *numbers, *dates]
+    mixed = say_mixed(frame, skip=codes)
+    notes = [*dialect.notes, *(zeros if codes else []), *numbers, *dates, *mixed]
     return frame, [f"Text in {spoken}.", *notes]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A parsed table, and how to look at its text again."""
+
+    frame: pd.DataFrame
+    data: bytes
+    encoding: str
+    dialect: Dialect
+    texts: Callable[[Sequence[str]], pd.DataFrame]
+    has_zeros: Callable[[], bool]
+
+
+def _read_large(
+    data: bytes, name: str, settings: Settings, delimiter: str | None, decimal: str | None
+) -> _Reading | None:
+    """On all cores, or None when only pandas can be trusted with the file."""
+    spoken = head_encoding(data)
+    if spoken is None:
+        return None
+    head = read_head(data).removeprefix("\ufeff")
+    dialect = sniff(head, name, delimiter=delimiter, decimal=decimal)
+    check_shape(0, len(dialect.names), name, settings)
+    if spoken != "UTF-8" and not dialect.header_cells:
+        return None
+
+    def parse(part: bytes) -> pd.DataFrame:
+        return _parse(part, name, dialect, settings)
+
+    large = read_large(data, dialect, parse, settings, name)
+    if large is None:
+        return None
+    return _Reading(large.frame, data, spoken, dialect, large.texts, lambda: large.has_zeros)
+
+
+def _read_whole(
+    data: bytes,
+    name: str,
+    settings: Settings,
+    delimiter: str | None,
+    encoding: str | None,
+    decimal: str | None,
+) -> _Reading:
+    plain, spoken = decode(data, name, encoding)
+    dialect = sniff(read_head(plain), name, delimiter=delimiter, decimal=decimal)
+    check_shape(0, len(dialect.names), name, settings)
+
+    def texts(columns: Sequence[str]) -> pd.DataFrame:
+        positions = tuple(i for i, c in enumerate(dialect.names) if c in columns)
+        return _parse(plain, name, replace(dialect, text=positions), settings)
+
+    def has_zeros() -> bool:
+        return has_leading_zeros(plain, dialect.delimiter)
+
+    frame = _parse(plain, name, dialect, settings)
+    return _Reading(frame, plain, spoken, dialect, texts, has_zeros)
 
 
 def _parse(
@@ -89,26 +160,25 @@ def _parser_message(message: str, name: str, dialect: Dialect) -> str:
     return f"{name} cannot be read as a text table: {message.strip()}."
 
 
-def _restore_codes(
-    frame: pd.DataFrame, data: bytes, name: str, dialect: Dialect, settings: Settings
-) -> tuple[pd.DataFrame, list[str]]:
+def _restore_codes(reading: _Reading) -> tuple[pd.DataFrame, list[str]]:
     """Read number columns again as text where the sniffed head could not tell that they are codes.
 
     These are digits with a leading zero further down, and whole numbers too long for a float.
     Gives the frame and the names of the columns that are text for their leading zeros.
     """
+    frame, dialect = reading.frame, reading.dialect
     known = [dialect.names[i] for i in dialect.text]
-    numeric = [c for c in frame.select_dtypes("number").columns if c not in known]
-    long = [c for c in numeric if _is_inexact(frame[c])]
-    sniffed_all = len(data) <= HEAD_BYTES and len(frame) < SNIFF_ROWS
-    whole = [] if sniffed_all else [c for c in numeric if _is_whole(frame[c])]
-    if whole and not _has_leading_zeros(data, dialect.delimiter):
+    numbers = frame.select_dtypes("number").items()
+    numeric = {str(c): column for c, column in numbers if c not in known and _is_whole(column)}
+    long = [c for c, column in numeric.items() if _is_inexact(column)]
+    sniffed_all = len(reading.data) <= HEAD_BYTES and len(frame) < SNIFF_ROWS
+    whole = [] if sniffed_all else list(numeric)
+    if whole and not reading.has_zeros():
         whole = []
     again = [c for c in numeric if c in {*whole, *long}]
     if not again:
         return frame, known
-    positions = tuple(i for i, c in enumerate(dialect.names) if c in again)
-    texts = _parse(data, name, replace(dialect, text=positions), settings)
+    texts = reading.texts(again)
     coded = [c for c in again if texts[c].str.match(r"[+-]?0\d+$").any()]
     changed: dict[str, Any] = {c: texts[c] for c in coded}
     for column in (c for c in long if c not in coded):
@@ -129,11 +199,10 @@ def _is_whole(column: pd.Series[Any]) -> bool:
 
 
 def _is_inexact(column: pd.Series[Any]) -> bool:
-    """Floats so large that neighbouring whole numbers read the same."""
+    """Whole floats so large that neighbouring numbers read the same."""
     if not pd.api.types.is_float_dtype(column.dtype):
         return False
-    largest = column.abs().max()
-    return bool(2**53 <= largest < 1e40) and _is_whole(column)
+    return bool(2**53 <= column.abs().max() < 1e40)
 
 
 def _exact_integers(texts: pd.Series[Any]) -> pd.Series[Any]:
@@ -141,22 +210,6 @@ def _exact_integers(texts: pd.Series[Any]) -> pd.Series[Any]:
         return texts.astype("Int64")
     except (OverflowError, ValueError, TypeError):
         return texts
-
-
-def _has_leading_zeros(data: bytes, delimiter: str, block: int = 128 * 1024) -> bool:
-    """Whether a cell starts with 0 and a digit: one vectorised pass in blocks that fit a cache."""
-    raw = np.frombuffer(data, dtype=np.uint8)
-    for start in range(0, len(raw) - 2, block):
-        part = raw[start : start + block + 2]
-        before = part[:-2]
-        edge = before == (ord(delimiter) & 255)
-        edge |= before == 10
-        edge |= before == 34
-        edge &= part[1:-1] == 48
-        edge &= part[2:] - np.uint8(48) < 10
-        if edge.any():
-            return True
-    return False
 
 
 def _check_ragged(frame: pd.DataFrame, data: bytes, name: str, dialect: Dialect) -> None:

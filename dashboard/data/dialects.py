@@ -22,6 +22,7 @@ __all__ = [
     "Dialect",
     "decode",
     "find_delimiter",
+    "head_encoding",
     "read_head",
     "say_mark",
     "sniff",
@@ -31,6 +32,7 @@ HEAD_BYTES = 256 * 1024
 HEAD_LINES = 20
 LONGEST_HEAD = 32 * 1024 * 1024
 SNIFF_ROWS = 500
+MOST_PREAMBLE = 30
 DELIMITERS = (",", ";", "\t", "|")
 RARE_DELIMITERS = ("\x01", "^", "~", ":", " ")
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space", ":": "colon"}
@@ -102,6 +104,16 @@ def decode(data: bytes, name: str, encoding: str | None = None) -> tuple[bytes, 
     return text.removeprefix("\ufeff").encode("utf-8"), given.upper()
 
 
+def head_encoding(data: bytes) -> str | None:
+    """ "UTF-8" or "UTF-8-SIG" when the first lines are that, else None: decode the whole."""
+    if b"\0" in data[:HEAD_BYTES] or _marked_encoding(data) not in (None, "utf-8-sig"):
+        return None
+    cut = data.rfind(b"\n", 0, HEAD_BYTES)
+    if not _is_utf8(data[: cut if cut >= 0 else HEAD_BYTES]):
+        return None
+    return "UTF-8-SIG" if data.startswith(codecs.BOM_UTF8) else "UTF-8"
+
+
 def _marked_encoding(data: bytes) -> str | None:
     for mark, encoding in (
         (codecs.BOM_UTF8, "utf-8-sig"),
@@ -155,8 +167,9 @@ def read_head(data: bytes) -> str:
 
 def _rows(text: str, delimiter: str, limit: int = SNIFF_ROWS) -> list[list[str]]:
     rows: list[list[str]] = []
+    csv.field_size_limit(LONGEST_HEAD)  # a document in a cell has more than the 128 kB of before
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    # A cell beyond the module's size limit ends the sample; the rows before it are enough.
+    # A cell beyond even that ends the sample; the rows before it are enough.
     with contextlib.suppress(csv.Error):
         rows.extend(row for row in islice(reader, limit) if row)
     return rows
@@ -205,6 +218,9 @@ def sniff(
     first, _, rest = text.partition("\n")
     if match := re.fullmatch(r'"?sep=(.)"?\r?', first):
         delimiter, skip, text = delimiter or match[1], 1, rest
+    preamble = 0 if skip else _preamble(text)
+    if preamble:
+        skip, text = preamble, "\n".join(text.split("\n")[preamble:])
     chosen = delimiter or find_delimiter(text)
     if len(chosen) != 1:
         raise DataError(f"The delimiter must be one character, got {chosen!r}.")
@@ -218,8 +234,30 @@ def sniff(
     body = rows[1:] if dialect.header_cells else rows
     found = decimal or _find_decimal(body, chosen)
     text_columns = _code_columns(body, len(dialect.names))
-    notes = [*dialect.notes, *_spoken(chosen, found), *_missing_words(body)]
+    above = [f"{_lines(preamble)} above the names and were left out."]
+    notes = [*dialect.notes, *(above if preamble else [])]
+    notes += [*_spoken(chosen, found), *_missing_words(body)]
     return replace(dialect, decimal=found, text=text_columns, notes=tuple(notes))
+
+
+def _preamble(text: str) -> int:
+    """Lines above the names: comments after a #, or titles of one cell above a wide table."""
+    lines = text.split("\n")[:MOST_PREAMBLE]
+    comments = next((i for i, line in enumerate(lines) if not line.startswith("#")), 0)
+    if comments and lines[comments].strip() and _is_wider(lines[comments:], 2):
+        mark = find_delimiter("\n".join(lines[comments:]))
+        named = lines[comments - 1].count(mark) == lines[comments].count(mark)
+        return comments - named  # "# x,y" above numbers holds the names
+    first = next((i for i, line in enumerate(lines) if any(m in line for m in DELIMITERS)), 0)
+    titled = 0 < first < len(lines) - 1 and any(line.strip() for line in lines[:first])
+    return first if titled and _is_wider(lines[first:], 3) else 0
+
+
+def _is_wider(lines: Sequence[str], columns: int) -> bool:
+    """Whether the lines agree on at least so many columns."""
+    text = "\n".join(line for line in lines if line.strip())
+    share, width = _agreement(_rows(text, find_delimiter(text)))
+    return share == 1 and width >= columns
 
 
 def _with_names(dialect: Dialect, rows: list[list[str]], name: str) -> Dialect:
@@ -303,6 +341,10 @@ def say_mark(delimiter: str) -> str:
 def _spoken(delimiter: str, decimal: str) -> list[str]:
     comma = "; numbers have a decimal comma" if decimal == "," else ""
     return [f"Columns are separated by a {say_mark(delimiter)}{comma}."]
+
+
+def _lines(n: int) -> str:
+    return "The first line stands" if n == 1 else f"The first {n} lines stand"
 
 
 def _missing_words(body: list[list[str]]) -> list[str]:

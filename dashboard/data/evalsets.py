@@ -197,7 +197,8 @@ def evalset_from_frame(
 def _check_roles(table: Table, roles: Roles) -> None:
     if not roles.target:
         raise DataError(f"No target is chosen for {table.name}. Choose the column to predict.")
-    unknown = [name for name in roles.as_dict() if name not in set(table.columns)]
+    known = set(table.columns)
+    unknown = [name for name in roles.as_dict() if name not in known]
     if unknown:
         raise ParameterError(
             f"{table.name} has no column {listing([repr(name) for name in unknown], 6)}, to which "
@@ -329,6 +330,11 @@ def _choice_notes(roles: Roles) -> list[str]:
 def _target_notes(target: Target, truth: Any) -> list[str]:
     """Doubts about the choice of task that a person can settle at once."""
     classes = len(target.labels)
+    if twins := _twins(target.labels):
+        return [
+            f"Classes of '{target.name}' that differ only in blanks or capitals: "
+            f"{listing(twins, 6)}. Write them alike if they are one class."
+        ]
     if target.task is Task.MULTICLASS and classes > MANY_CLASSES:
         return [
             f"'{target.name}' has {classes:,} classes in {plural(target.n, 'row')}: it looks like "
@@ -352,6 +358,13 @@ def _target_notes(target: Target, truth: Any) -> list[str]:
             f"regression if it is a quantity."
         ]
     return []
+
+
+def _twins(labels: Sequence[Label]) -> list[str]:
+    folded: dict[str, list[str]] = {}
+    for label in labels:
+        folded.setdefault(str(label).strip().casefold(), []).append(repr(label))
+    return [name for names in folded.values() if len(names) > 1 for name in names]
 
 
 def _is_count(column: pd.Series[Any]) -> bool:

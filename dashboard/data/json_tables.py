@@ -9,13 +9,14 @@ import pandas as pd
 
 from ..errors import DataError
 from ..settings import Settings
-from ..wording import plural
+from ..wording import listing, plural
 from .dialects import decode
 from .dtypes import parse_dates, settle_objects
 from .table_limits import check_columns, check_shape
 
 __all__ = ["looks_like_json", "read_json"]
 
+LEVELS = 3
 SHAPES = 'Write a list of records, [{"a": 1}, …], one record a line, or columns, {"a": [1, …]}.'
 
 
@@ -44,9 +45,41 @@ def read_json(
     if not len(frame):
         raise DataError(f"{name} holds no rows. At least one row is needed. {SHAPES}")
     check_shape(len(frame), frame.shape[1], name, settings)
+    frame, nested = _flatten(frame, name, settings)
     frame, settled = _settle(frame)
     frame, dates = parse_dates(frame)
-    return frame, [*notes, *settled, *dates]
+    return frame, [*notes, *nested, *settled, *dates]
+
+
+def _flatten(frame: pd.DataFrame, name: str, settings: Settings) -> tuple[pd.DataFrame, list[str]]:
+    """Columns of records as one column for each of their names: `a.b`, three levels deep."""
+    made: list[str] = []
+    for _ in range(LEVELS):
+        nested = [i for i in range(frame.shape[1]) if _holds_records(frame.iloc[:, i])]
+        if not nested:
+            break
+        parts: list[Any] = []
+        for i, column in enumerate(map(str, frame.columns)):
+            cells = frame.iloc[:, i]
+            if i not in nested:
+                parts.append(cells.rename(column))
+                continue
+            keys = dict.fromkeys(key for cell in cells.dropna() for key in cell)
+            check_shape(0, len(keys) + len(parts), name, settings)
+            for key in keys:
+                inner = [cell.get(key) if isinstance(cell, dict) else None for cell in cells]
+                parts.append(pd.Series(inner, dtype=object, name=f"{column}.{key}"))
+                made.append(f"'{column}.{key}'")
+        check_columns([part.name for part in parts], name)
+        frame = pd.concat(parts, axis="columns") if parts else frame.iloc[:, :0]
+    if not made:
+        return frame, []
+    return frame, [f"Nested records became columns: {listing(made, 6)}."]
+
+
+def _holds_records(column: pd.Series[Any]) -> bool:
+    filled = column.dropna()
+    return len(filled) > 0 and all(isinstance(cell, dict) for cell in filled)
 
 
 def _settle(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

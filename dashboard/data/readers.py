@@ -8,26 +8,28 @@ the frame.
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
 from ..settings import Settings, get_settings
 from ..wording import listing
+from .concatenation import concatenate
 from .delimited import read_delimited
-from .dtypes import object_columns, parse_dates, settle_objects
+from .dtypes import object_columns, say_empty, settle_objects
+from .excel_files import read_excel
 from .json_tables import looks_like_json, read_json
 from .table_limits import check_columns, check_rows_given, check_shape, check_unpacked_size
-from .unpacking import DAMAGED, Unpacked, read_bytes, unpack
+from .tables import Table
+from .unpacking import Unpacked, read_bytes, read_members, unpack
 
-__all__ = ["Table", "read_table"]
+__all__ = ["Table", "read_table", "read_tables"]
 
 ENDINGS = {
     "text": ("csv", "tsv", "txt", "data", "tab", "psv", "dat", "json", "jsonl", "ndjson"),
@@ -50,74 +52,6 @@ FORMATS = {
 PACKED_ENDINGS = {".gz", ".bz2", ".xz", ".zst", ".zip"}
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
-    """What a file holds, before anything is known of its columns' roles.
-
-    Attributes
-    ----------
-    name : the file's name, as shown.
-    frame : one row per row of the file; for array files the columns beside the feature array.
-    arrays : `{}`, or `{"X": features (n, …)}` from NPZ and NPY files.
-    digest : sha-256 of the file's bytes (of the full contents for frames in memory).
-    source : sentences on what was understood (format, delimiter, encoding, sheet, dates …).
-    n_read : rows.
-    """
-
-    name: str
-    frame: pd.DataFrame
-    arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
-    digest: str = ""
-    source: tuple[str, ...] = ()
-
-    @property
-    def n_read(self) -> int:
-        return len(self.arrays["X"]) if "X" in self.arrays else len(self.frame)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return tuple(self.frame.columns)
-
-    @classmethod
-    def from_frame(cls, name: str, frame: pd.DataFrame) -> Table:
-        """A frame in memory; a named index becomes a column, column names become text.
-
-        Raises
-        ------
-        DataError : no rows, or the same column name twice.
-        """
-        if isinstance(frame.columns, pd.MultiIndex):
-            raise DataError(
-                f"{name} has {frame.columns.nlevels} levels of column names; one is needed. Join "
-                f"them, as in frame.columns = frame.columns.map('_'.join)."
-            )
-        named = any(level is not None for level in frame.index.names)
-        plain = frame.reset_index(drop=not named)
-        plain.columns = pd.Index([str(column) for column in plain.columns], dtype="str")
-        check_columns(plain.columns, name)
-        if not len(plain):
-            raise DataError(f"{name} has no rows. At least one row is needed.")
-        return cls(name, plain, {}, frame_digest(plain), ())
-
-    @classmethod
-    def from_arrays(cls, name: str, arrays: Mapping[str, npt.ArrayLike]) -> Table:
-        """Arrays in memory: `X` for the features, `y` and others with one value a row.
-
-        Raises
-        ------
-        DataError : arrays of different lengths, of Python objects, or without rows.
-        """
-        from .array_files import table_of_arrays
-
-        frame, kept, notes = table_of_arrays(
-            {key: np.asarray(value) for key, value in arrays.items()}, name, get_settings()
-        )
-        table = cls(name, frame, kept, frame_digest(frame, kept), tuple(notes))
-        if table.n_read == 0:
-            raise DataError(f"{name} has no rows. At least one row is needed.")
-        return table
-
-
 def read_table(
     source: Path | str | bytes | BinaryIO,
     name: str | None = None,
@@ -130,6 +64,8 @@ def read_table(
 ) -> Table:
     """Read any supported file; `delimiter`, `encoding`, `decimal`, `sheet` overrule what is found.
 
+    A zip archive of several tables is one table, as `read_tables` makes it.
+
     Raises
     ------
     DataError : not readable as a table; the message says what it is and what to do.
@@ -138,16 +74,74 @@ def read_table(
     """
     settings = settings or get_settings()
     shown = name or (Path(source).name if isinstance(source, (str, Path)) else "the data")
-    packed = read_bytes(source, shown, settings)
-    digest = hashlib.sha256(packed).hexdigest()
-    unpacked = unpack(packed, shown, settings)
-    del packed
-    notes = [*unpacked.notes, *_renamed(unpacked)]
+    options = _Options(delimiter, encoding, decimal, sheet)
+    data = read_bytes(source, shown, settings)
+    with ThreadPoolExecutor(1) as pool:  # hashing a gigabyte takes as long as parsing a quarter
+        digest = pool.submit(lambda: hashlib.sha256(data).hexdigest())
+        unpacked = unpack(data, shown, settings)
+        if unpacked.kind == "tables":
+            return replace(_read_archive(unpacked, settings, options), digest=digest.result())
+        return replace(_read_one(unpacked, settings, options), digest=digest.result())
+
+
+def read_tables(
+    sources: Sequence[tuple[Path | str | bytes | BinaryIO, str]],
+    *,
+    settings: Settings | None = None,
+    **options: str | None,
+) -> Table:
+    """Several files of one schema as one table; `(source, name)` for each, options as above.
+
+    A column `source file` says which file a row is from. Where all names say train, test or
+    validation, a column `split` says which, and the test part is what is evaluated.
+
+    Raises
+    ------
+    DataError : no file, one that is not readable, or columns that differ; they are named.
+    LimitExceeded : too large, one by one or together.
+    """
+    if not sources:
+        raise DataError("No file was given. Load one data file, or several of one schema.")
+    settings = settings or get_settings()
+    tables = [read_table(source, name, settings=settings, **options) for source, name in sources]
+    return tables[0] if len(tables) == 1 else concatenate(tables, settings)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What a person says of a file; None: find out."""
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    decimal: str | None = None
+    sheet: str | None = None
+
+
+def _read_archive(archive: Unpacked, settings: Settings, options: _Options) -> Table:
+    """The tables of a zip archive; one that is an archive itself is refused."""
+    tables = []
+    try:
+        for data, member in read_members(archive, settings):
+            unpacked = unpack(data, member, settings)
+            if unpacked.kind == "tables":
+                raise DataError(f"{member} is an archive itself. Unpack that one first.")
+            digest = hashlib.sha256(data).hexdigest()
+            tables.append(replace(_read_one(unpacked, settings, options), digest=digest))
+        joined = concatenate(tables, settings)
+    except DataError as error:
+        if str(error).startswith(f"{archive.name} "):
+            raise
+        raise type(error)(f"{archive.name} cannot be read as one table: {error}") from error
+    return replace(joined, name=archive.name, source=(*archive.notes, *joined.source))
+
+
+def _read_one(unpacked: Unpacked, settings: Settings, options: _Options) -> Table:
+    shown, notes = unpacked.name, [*unpacked.notes, *_renamed(unpacked)]
     arrays: dict[str, npt.NDArray[Any]] = {}
     if unpacked.kind == "text":
-        frame, more = _read_text(unpacked, settings, delimiter, encoding, decimal)
+        frame, more = _read_text(unpacked, settings, options)
     elif unpacked.kind == "excel":
-        frame, more = _read_excel(unpacked, settings, sheet)
+        frame, more = read_excel(unpacked, settings, options.sheet)
     elif unpacked.kind in ("npz", "npy"):
         from .array_files import read_npy, read_npz
 
@@ -156,7 +150,7 @@ def read_table(
     else:
         frame, more = _read_arrow(unpacked, settings)
     check_columns(frame.columns, shown)
-    table = Table(shown, frame, arrays, digest, (*notes, *more))
+    table = Table(shown, frame, arrays, "", (*notes, *more, *say_empty(frame)))
     check_shape(table.n_read, frame.shape[1], shown, settings)
     check_rows_given(table.n_read, frame.shape[1], shown)
     return table
@@ -176,21 +170,17 @@ def _renamed(unpacked: Unpacked) -> list[str]:
 
 
 def _read_text(
-    unpacked: Unpacked,
-    settings: Settings,
-    delimiter: str | None,
-    encoding: str | None,
-    decimal: str | None,
+    unpacked: Unpacked, settings: Settings, options: _Options
 ) -> tuple[pd.DataFrame, list[str]]:
-    if delimiter is None and looks_like_json(unpacked.data):
-        return read_json(unpacked.data, unpacked.name, settings, encoding)
+    if options.delimiter is None and looks_like_json(unpacked.data):
+        return read_json(unpacked.data, unpacked.name, settings, options.encoding)
     return read_delimited(
         unpacked.data,
         unpacked.name,
         settings,
-        delimiter=delimiter,
-        encoding=encoding,
-        decimal=decimal,
+        delimiter=options.delimiter,
+        encoding=options.encoding,
+        decimal=options.decimal,
     )
 
 
@@ -297,121 +287,3 @@ def _settle_leftovers(frame: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFra
         frame[name], note = settle_objects(frame[name].to_numpy(), name)
         notes.extend([note] if note else [])
     return frame, notes
-
-
-# Excel
-
-# What openpyxl raises on workbooks whose parts are missing or malformed.
-BROKEN_WORKBOOK = (*DAMAGED, KeyError, IndexError, TypeError, AttributeError, SyntaxError)
-
-
-def _read_excel(
-    unpacked: Unpacked, settings: Settings, sheet: str | None
-) -> tuple[pd.DataFrame, list[str]]:
-    import warnings
-    import zipfile
-
-    import openpyxl
-
-    name = unpacked.name
-    try:
-        with zipfile.ZipFile(io.BytesIO(unpacked.data)) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        check_unpacked_size(size, len(unpacked.data), name, settings)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # styles and validations that openpyxl does not know
-            book = openpyxl.load_workbook(
-                io.BytesIO(unpacked.data), read_only=True, data_only=True, keep_links=False
-            )
-            try:
-                return _first_sheet(book, name, settings, sheet)
-            finally:
-                book.close()
-    except BROKEN_WORKBOOK as error:
-        raise DataError(
-            f"{name} is an Excel workbook that is cut off or damaged. Save it again in Excel."
-        ) from error
-
-
-def _first_sheet(
-    book: Any, name: str, settings: Settings, sheet: str | None
-) -> tuple[pd.DataFrame, list[str]]:
-    titles: list[str] = [page.title for page in book.worksheets]
-    if sheet is not None and sheet not in titles:
-        raise DataError(f"{name} has no sheet {sheet!r}. Its sheets are {listing(titles, 8)}.")
-    for title in [sheet] if sheet is not None else titles:
-        rows = _sheet_rows(book[title], name, settings)
-        if rows:
-            frame, notes = _sheet_frame(rows, name)
-            others = f" (of {len(titles)})" if len(titles) > 1 else ""
-            return frame, [f"Read sheet '{title}'{others}.", *notes]
-    raise DataError(f"{name} has no sheet with cells in it. Load one with a header and rows.")
-
-
-def _sheet_rows(page: Any, name: str, settings: Settings) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = []
-    for row in page.iter_rows(values_only=True, max_col=settings.max_columns + 1):
-        if rows or any(cell is not None for cell in row):
-            rows.append(row)
-        if len(rows) > settings.max_rows + 1:
-            check_shape(len(rows) - 1, 0, name, settings)
-    while rows and all(cell is None for cell in rows[-1]):
-        rows.pop()
-    return rows
-
-
-def _sheet_frame(rows: list[tuple[Any, ...]], name: str) -> tuple[pd.DataFrame, list[str]]:
-    header = list(rows[0])
-    while (
-        header
-        and header[-1] is None
-        and all(r[len(header) - 1 :][:1] in ((), (None,)) for r in rows)
-    ):
-        header.pop()
-    names = [
-        str(cell) if cell is not None and str(cell).strip() else f"Unnamed: {i}"
-        for i, cell in enumerate(header)
-    ]
-    check_columns(names, name)
-    check_rows_given(len(rows) - 1, len(names), name)
-    width = len(names)
-    body = [row[:width] + (None,) * (width - len(row)) for row in rows[1:]]
-    columns: dict[str, Any] = {}
-    notes: list[str] = []
-    for column, values in zip(names, zip(*body, strict=True), strict=True):
-        columns[column], note = settle_objects(_without_errors(values), column)
-        notes.extend([note] if note else [])
-    frame, dates = parse_dates(pd.DataFrame(columns))
-    return frame, [*notes, *dates]
-
-
-def _without_errors(values: Sequence[Any]) -> list[Any]:
-    """Excel's error cells (#N/A, #DIV/0!, …) and empty texts are missing values."""
-    return [
-        None if isinstance(v, str) and (not v.strip() or (v[0] == "#" and v in EXCEL_ERRORS)) else v
-        for v in values
-    ]
-
-
-EXCEL_ERRORS = frozenset(
-    {"#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!"}
-)
-
-
-def frame_digest(frame: pd.DataFrame, arrays: dict[str, npt.NDArray[Any]] | None = None) -> str:
-    """sha-256 over every cell, dtype and name of a frame and arrays in memory."""
-    digest = hashlib.sha256()
-    for position, name in enumerate(frame.columns):
-        column = frame.iloc[:, position]
-        digest.update(f"{name!r}\0{column.dtype}\0{len(column)}\0".encode())
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            digest.update(repr(column.cat.categories.tolist()).encode())
-        try:
-            cells = pd.util.hash_pandas_object(column, index=False)
-        except TypeError:  # lists and other unhashable objects
-            cells = pd.util.hash_pandas_object(column.map(repr), index=False)
-        digest.update(cells.to_numpy().tobytes())
-    for name, array in sorted((arrays or {}).items()):
-        digest.update(f"{name}\0{array.dtype}\0{array.shape}\0".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

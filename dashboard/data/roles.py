@@ -16,6 +16,7 @@ import pandas as pd
 
 from ..errors import DataError, ParameterError
 from ..wording import listing, plural
+from .concatenation import SOURCE_FILE
 from .dtypes import is_text
 from .readers import Table
 
@@ -209,7 +210,7 @@ def infer_roles(table: Table, *, target: str | Sequence[str] | None = None) -> R
     DataError : the target is not in the table (close names are suggested), or the table has
         one column and no features.
     """
-    frame = table.frame
+    frame: dict[str, pd.Series[Any]] = {str(name): cells for name, cells in table.frame.items()}
     reasons: dict[str, str] = {}
     chosen: dict[str, str] = {}
     if not table.columns:
@@ -228,7 +229,7 @@ def infer_roles(table: Table, *, target: str | Sequence[str] | None = None) -> R
     for role, judge in _JUDGES:
         if role in chosen.values():
             continue
-        for name in _by_name_order(role, [c for c in frame.columns if c not in chosen]):
+        for name in _by_name_order(role, [c for c in frame if c not in chosen]):
             reason = judge(name, snake_name(name), frame[name])
             if reason:
                 chosen[name], reasons[name] = role, reason
@@ -239,6 +240,8 @@ def infer_roles(table: Table, *, target: str | Sequence[str] | None = None) -> R
             chosen[name], reasons[name] = "target", reason
     targets = tuple(name for name, role in chosen.items() if role == "target")
     in_order = {name: chosen.get(name, "feature") for name in table.columns}
+    rest = (name for name in table.columns if name not in chosen)
+    reasons |= {name: _feature_reason(frame[name]) for name in rest}
     return _from_choice(in_order, reasons, targets, table.columns)
 
 
@@ -281,6 +284,19 @@ def _guess_target(table: Table, chosen: dict[str, str]) -> list[tuple[str, str]]
     return [(free[-1], _LAST_COLUMN)]
 
 
+def _feature_reason(column: pd.Series[Any]) -> str:
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return "No other role fits these categories."
+    if pd.api.types.is_bool_dtype(dtype):
+        return "No other role fits a column of true and false."
+    if _is_number(column):
+        return "No other role fits these numbers."
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        return "No other role fits: another column is the time."
+    return "No other role fits this text."
+
+
 # One judge per role: (name, snake name, column) → a reason, or None when the column is not that.
 
 _Judge = Callable[[str, str, "pd.Series[Any]"], str | None]
@@ -296,6 +312,8 @@ def _by_name_order(role: str, names: list[str]) -> list[str]:
 def _judge_ignore(name: str, snake: str, column: pd.Series[Any]) -> str | None:
     if re.fullmatch(r"unnamed: \d+|unnamed_\d+", name.lower()) or not name.strip():
         return "A column without a name, as row numbers leave it."
+    if name == SOURCE_FILE:
+        return "Says which file a row came from."
     if column.dtype == object and not is_text(column):
         head = column.dropna().head(20)
         if any(isinstance(cell, (list, dict, tuple, np.ndarray)) for cell in head):
@@ -322,21 +340,24 @@ def _judge_weight(name: str, snake: str, column: pd.Series[Any]) -> str | None:
 
 def _judge_id(name: str, snake: str, column: pd.Series[Any]) -> str | None:
     named = snake in ID_NAMES or snake.endswith(("_id", "_uuid", "_key", "_guid"))
-    if not (_is_label_like(column) and _is_unique(column)):
+    coded = not named and is_text(column) and len(column) >= 20 and _look_like_codes(column)
+    # Whether millions of values differ is asked last.
+    if not (named or coded) or not (_is_label_like(column) and _is_unique(column)):
         return None
     if named:
         return f"Named like an id, and all {len(column):,} values differ."
-    if is_text(column) and len(column) >= 20 and _look_like_codes(column):
-        return f"All {len(column):,} values are codes and differ."
-    return None
+    return f"All {len(column):,} values are codes and differ."
 
 
 def _judge_group(name: str, snake: str, column: pd.Series[Any]) -> str | None:
     stem = snake.removesuffix("_id").removesuffix("_key").removesuffix("_number")
-    named = stem in GROUP_WORDS or (snake.endswith("_id") and snake != "id")
+    repeated = snake in ("id", "uuid", "guid")
+    named = stem in GROUP_WORDS or snake.endswith("_id") or repeated
     if not named or not _is_label_like(column):
         return None
     distinct = int(column.nunique())
+    if repeated and 2 <= distinct < int(column.notna().sum()):
+        return f"Named like an id, but only {distinct:,} of {len(column):,} values differ."
     if 2 <= distinct < int(column.notna().sum()) and (distinct >= 10 or snake.endswith("_id")):
         return f"Rows belong together by it: {plural(distinct, 'value')} in {len(column):,} rows."
     return None

@@ -14,15 +14,17 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import DataError, LimitExceeded
 from ..settings import Settings
+from ..wording import listing
 from .table_limits import MEGABYTE, check_unpacked_size
 
-__all__ = ["DAMAGED", "Unpacked", "identify", "read_bytes", "unpack"]
+__all__ = ["DAMAGED", "Unpacked", "identify", "read_bytes", "read_members", "unpack"]
 
 BLOCK = 4 * MEGABYTE
 XZ_MEMORY = 256 * MEGABYTE
@@ -67,6 +69,7 @@ DAMAGED = (
 COMPRESSED = ("gzip", "bzip2", "xz", "zstandard")
 WHAT_TO_DO = {
     "an old Excel workbook (.xls)": "Save it as .xlsx or CSV in Excel and load that.",
+    "a binary Excel workbook (.xlsb)": "Save it as .xlsx or CSV in Excel and load that.",
     "an HDF5 file": "Save the table as Parquet or CSV; a network goes in as a model, as .keras.",
     "an SQLite database": "Export the table as CSV or Parquet and load that.",
     "a pickle": "Pickles can run code and are not opened; save the table as Parquet or CSV.",
@@ -74,12 +77,22 @@ WHAT_TO_DO = {
     "a web page": "Download the data itself, not the page that shows it.",
     "a tar archive": "Unpack it and load the one table in it.",
 }
+# Names that a zip archive's tables have; pictures and texts beside them are left out.
+TABLE_NAME = re.compile(
+    r"\.(csv|tsv|tab|psv|parquet|pq|feather|arrow|arrows|ipc|xlsx|xlsm|json|jsonl|ndjson|npz|npy)"
+    r"(\.(gz|bz2|xz|zst))?$",
+    re.IGNORECASE,
+)
+MOST_MEMBERS = 1_000
 READABLE = "CSV, TSV, Parquet, Feather, Excel (.xlsx), JSON, JSON lines, NPZ or NPY"
 
 
 @dataclass(frozen=True)
 class Unpacked:
-    """Plain bytes, what they hold ("text", "parquet", "excel", …), and sentences on how."""
+    """Plain bytes, what they hold ("text", "parquet", "excel", …), and sentences on how.
+
+    "tables": a zip archive of several, to be read one by one.
+    """
 
     data: bytes
     kind: str
@@ -153,6 +166,8 @@ def _identify_zip(data: bytes) -> str:
         return "zip"
     if "xl/workbook.xml" in names:
         return "excel"
+    if "xl/workbook.bin" in names:
+        return "a binary Excel workbook (.xlsb)"
     if names and all(name.endswith(".npy") for name in names):
         return "npz"
     if {"metadata.json", "config.json"} <= set(names) or "schema.json" in names:
@@ -165,11 +180,13 @@ def _identify_zip(data: bytes) -> str:
 
 
 def unpack(data: bytes, name: str, settings: Settings) -> Unpacked:
-    """Peel gzip, bzip2, xz, zstandard and one-file zips off (two layers at most).
+    """Peel gzip, bzip2, xz, zstandard and zip off (two layers at most).
+
+    A zip archive with several tables stays one, of the kind "tables".
 
     Raises
     ------
-    DataError : empty, truncated, several files in an archive, or not a data file at all.
+    DataError : empty, truncated, an archive without a table, or not a data file at all.
     LimitExceeded : unpacks to more than the limits allow.
     """
     if _is_blank(data):
@@ -181,8 +198,12 @@ def unpack(data: bytes, name: str, settings: Settings) -> Unpacked:
             data = _decompress(data, kind, name, settings)
             notes.append(f"Unpacked from {kind}.")
         elif kind == "zip":
-            data, inner = _open_zip(data, name, settings)
-            notes.append(f"Unpacked {inner} from a zip archive.")
+            members, left = _choose_members(data, name)
+            notes += left
+            if len(members) > 1:
+                return Unpacked(data, "tables", name, tuple(notes))
+            data = _read_member(data, members[0], name, settings)
+            notes.append(f"Unpacked {members[0]} from a zip archive.")
         else:
             break
         if _is_blank(data):
@@ -201,18 +222,16 @@ def _is_blank(data: bytes) -> bool:
 
 
 def _decompress(data: bytes, kind: str, name: str, settings: Settings) -> bytes:
-    blocks: list[bytes] = []
-    size = 0
+    plain = io.BytesIO()  # grows in place and gives its bytes away without another copy
     try:
         for block in _blocks(data, kind):
-            size += len(block)
-            check_unpacked_size(size, len(data), name, settings)
-            blocks.append(block)
+            plain.write(block)
+            check_unpacked_size(plain.tell(), len(data), name, settings)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise DataError(
             f"{name} is a {kind} file that is cut off or damaged. Copy or download it again."
         ) from error
-    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+    return plain.getvalue()
 
 
 def _blocks(data: bytes, kind: str) -> Iterator[bytes]:
@@ -245,25 +264,57 @@ def _xz_blocks(data: bytes) -> Iterator[bytes]:
         data = decompressor.unused_data.lstrip(b"\0")
 
 
-def _open_zip(data: bytes, name: str, settings: Settings) -> tuple[bytes, str]:
+def _choose_members(data: bytes, name: str) -> tuple[list[str], list[str]]:
+    """The names of the tables in a zip archive, and a note on files that are left out."""
+    with _opened(data, name) as archive:
+        members = [
+            member.filename
+            for member in archive.infolist()
+            if member.filename
+            and not member.is_dir()
+            and not member.filename.startswith("__MACOSX/")
+            and not Path(member.filename).name.startswith(".")
+        ]
+    tables = members if len(members) == 1 else list(filter(TABLE_NAME.search, members))
+    if not 1 <= len(tables) <= MOST_MEMBERS:
+        held = listing(members, 5) or "no file"
+        raise DataError(
+            f"{name} is a zip archive with {len(members):,} files ({held}) and "
+            f"{len(tables):,} tables among them. Load an archive of one table, or of several with "
+            f"the same columns."
+        )
+    left = [member for member in members if member not in tables]
+    return tables, [f"Left out of the archive: {listing(left, 5)}."] if left else []
+
+
+def read_members(archive: Unpacked, settings: Settings) -> Iterator[tuple[bytes, str]]:
+    """The bytes and name of each table in a zip archive, one after the other.
+
+    Raises
+    ------
+    DataError : damaged, or with a password.
+    LimitExceeded : unpacks to too much, one by one or together.
+    """
+    members, _ = _choose_members(archive.data, archive.name)
+    with _opened(archive.data, archive.name) as opened:
+        size = sum(opened.getinfo(member).file_size for member in members)
+    check_unpacked_size(size, len(archive.data), archive.name, settings)
+    for member in dict.fromkeys(members):
+        yield _read_member(archive.data, member, archive.name, settings), member
+
+
+def _read_member(data: bytes, member: str, name: str, settings: Settings) -> bytes:
+    with _opened(data, name) as archive:
+        about = archive.getinfo(member)
+        check_unpacked_size(about.file_size, about.compress_size, name, settings)
+        return archive.read(about)
+
+
+@contextmanager
+def _opened(data: bytes, name: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = [
-                member
-                for member in archive.infolist()
-                if not member.is_dir()
-                and not member.filename.startswith("__MACOSX/")
-                and not Path(member.filename).name.startswith(".")
-            ]
-            if len(members) != 1:
-                held = ", ".join(member.filename for member in members[:5]) or "no file"
-                raise DataError(
-                    f"{name} is a zip archive with {len(members):,} files ({held}); one is needed. "
-                    f"Unpack it and load the one table that you want."
-                )
-            member = members[0]
-            check_unpacked_size(member.file_size, member.compress_size, name, settings)
-            return archive.read(member), member.filename
+            yield archive
     except DAMAGED as error:
         raise DataError(
             f"{name} is a zip archive that is cut off or damaged. Copy or download it again."

@@ -1,0 +1,203 @@
+"""Training histories and event files are recognised; tables and predictions are not."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import warnings
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard.data import identify_history
+from dashboard.data.histories import HistoryKind
+from dashboard.samples import list_samples
+
+ROOT = Path(__file__).resolve().parent.parent
+METRICS = ("accuracy", "loss", "val_accuracy", "val_loss")
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """The history of a real training, and the folder where it was logged."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("log")
+    keras.utils.set_random_seed(0)
+    rows = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, activation="sigmoid")])
+    network.compile("sgd", "binary_crossentropy", metrics=["accuracy"], run_eagerly=True)
+    logger = keras.callbacks.CSVLogger(folder / "log.csv")
+    history = network.fit(
+        rows,
+        (rows[:, 0] > 0).astype(int),
+        batch_size=20,
+        epochs=3,
+        validation_split=0.5,
+        callbacks=[logger],
+        verbose=0,
+    )
+    return history, folder
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An event file of TensorFlow's own writer: its version and five numbers."""
+    import tensorflow as tf
+
+    folder = tmp_path_factory.mktemp("events")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        writer = tf.summary.create_file_writer(str(folder))
+        with writer.as_default():
+            for step in range(5):
+                tf.summary.write("loss", 1 / (1 + step), step=step)
+        writer.close()
+    return next(folder.iterdir()).read_bytes()
+
+
+def test_what_keras_logs(logged: tuple[Any, Path]) -> None:
+    history, folder = logged
+    found = identify_history((folder / "log.csv").read_bytes(), "anything.bin")
+    assert found is not None
+    assert (found.kind, found.steps, sorted(found.metrics)) == ("csv", 3, list(METRICS))
+    values = {name: [float(one) for one in many] for name, many in history.history.items()}
+    for content in (
+        json.dumps(values),
+        json.dumps({"history": values, "epoch": history.epoch, "params": history.params}),
+        pd.DataFrame(values).to_json(),
+        pd.DataFrame(values).to_json(orient="records"),
+        pd.DataFrame(values).to_json(orient="records", lines=True),
+        json.dumps({**values, "loss": [float("nan"), None, 1.0]}),
+    ):
+        found = identify_history(content.encode(), "log.json")
+        assert found is not None, content
+        assert (found.kind, found.steps, sorted(found.metrics)) == ("json", 3, list(METRICS))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "epoch,loss,val_loss\n0,0.9,1.0\n1,0.5,NA\n",
+        "\ufeffepoch;loss;lr\n1;0.9;1\n2;0.5;0.1\n",
+        ",loss,val_loss\n0,.9,1\n1,.5,.8\n",
+        "loss,auc\n0.9,1.0\n0.5,0.8\n",
+        "epoch\tloss\n0\t0.9\n0\t0.8\n1\t0.7\n",
+        "epoch,loss\r\n0,nan\r\n1,0.7\r\n0,0.6\r\n",
+    ],
+)
+def test_variants_of_the_csv(content: str) -> None:
+    found = identify_history(content.encode(), "log.csv")
+    assert found is not None
+    assert found.kind == "csv"
+    assert "loss" in found.metrics
+    assert found.sentence().startswith(f"A training history of {found.steps} epochs with ")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "loss,weight,height\n1,2,3\n",  # a table that has a column of this name
+        "epoch,loss\n",
+        "epoch,loss\n0,a\n",
+        "epoch,loss\n0.5,1\n",
+        "epoch,loss\n-1,1\n",
+        "epoch,loss\nx,1\n",
+        "epoch,loss\n7,1\n3,1\n",
+        "epoch,loss\n0,1,2\n",
+        "epoch,loss,loss\n0,1,2\n",
+        'epoch,"loss\n0,1\n',
+        "id,y_pred,y_score\n1,0,.2\n",
+        "a,b\n1,2\n",
+        "closs\n1\n",
+        '{"loss": [1, 2], "val_loss": [1]}',
+        '{"loss": 3, "val_loss": 4}',
+        '{"loss": [], "val_loss": []}',
+        '{"loss": [true], "val_loss": [1]}',
+        '{"loss": ["x"], "val_loss": [1]}',
+        '{"y_pred": [1], "y_score": [0.5]}',
+        '[{"loss": 1, "val_loss": 2}, {"loss": 1}]',
+        '[{"loss": 1, "val_loss": 2}, 3]',
+        '{"loss": ',
+        '["loss"]',
+        "[" * 5000 + '"loss"',
+        "\0" * 100,
+    ],
+)
+def test_other_files_are_none(content: str) -> None:
+    assert identify_history(content.encode(), "log.csv") is None
+
+
+def test_samples_with_their_histories() -> None:
+    """The histories that come with the samples are some, their data and predictions none."""
+    found = 0
+    for sample in list_samples():
+        folder = ROOT / "sample_models" / sample.key
+        for path in folder.iterdir():
+            if path.suffix in (".csv", ".json"):
+                known = identify_history(path.read_bytes(), path.name)
+                assert (known is not None) == ("history" in path.name), path
+                found += known is not None
+    assert found >= 2
+
+
+def test_event_files_are_counted(events: bytes) -> None:
+    found = identify_history(events, "events.out.tfevents.1")
+    assert found == HistoryKind("tensorboard", 6)
+    assert found.sentence() == (
+        "A TensorBoard event file with 6 records; kept for the page on learning."
+    )
+    cut = identify_history(events[:-3], "events")
+    assert cut == HistoryKind("tensorboard", 5, is_complete=False)
+    assert "5 records, cut off behind them" in cut.sentence()
+    flipped = bytearray(events)
+    flipped[len(events) // 2] ^= 1
+    damaged = identify_history(bytes(flipped), "events")
+    assert damaged is not None
+    assert damaged.steps < 6
+    assert not damaged.is_complete
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: b"\x01" + content[1:],  # another length than its checksum says
+        lambda content: struct.pack("<Q", 1 << 62) + content[8:],
+        lambda content: content[:8] + bytes(4) + content[12:],  # another checksum of the length
+        lambda content: content[:20] + b"\xff" + content[21:],  # the content of the first record
+        lambda content: content[:30],
+        lambda content: b"brain.Event:2",
+    ],
+)
+def test_what_only_looks_like_an_event_file_is_none(events: bytes, change: Any) -> None:
+    assert identify_history(change(events), "events.out.tfevents.1") is None
+
+
+def test_many_records_and_one_epoch_are_said_right() -> None:
+    assert "1 epoch with loss;" in HistoryKind("json", 1, ("loss",)).sentence()
+    assert "1,200 records;" in HistoryKind("tensorboard", 1200).sentence()
+    assert "1 record;" in HistoryKind("tensorboard", 1).sentence()
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_answered(content: bytes) -> None:
+    assert identify_history(content, "x") is None
+    identify_history(b"epoch,loss\n" + content, "x")
+    identify_history(b'{"loss": ' + content, "x")
+    identify_history(struct.pack("<Q", 3) + b"brain.Event:" + content, "x")
+
+
+def test_large_tables_are_left_alone() -> None:
+    table = b"epoch,loss\n" + b"".join(b"%d,0.5\n" % row for row in range(10))
+    assert identify_history(table, "x") is not None
+    assert identify_history(table + b" " * (17 << 20), "x") is None
