@@ -1,7 +1,7 @@
 """The address bar mirrors the state, so that a link reproduces the view.
 
 Models are named by their files, which renaming does not change. The page is in the path. Data and
-models that a person uploaded are not in the link; a sample is.
+models that a person uploaded are in the workspace that the link names; a sample is named itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import get_args
 
 import streamlit as st
 
-from components.state import AppState, Problem
+from components import workspaces
+from components.state import AppState, Problem, forget_widgets
 from dashboard.contracts import Model
 from dashboard.data import Table
 from dashboard.diagnostics.operating import RULES
@@ -28,10 +29,36 @@ _DEFAULT_SAMPLE = "loans"
 def start(
     state: AppState, load: Callable[[Sample, str], Model], read: Callable[[Sample, str], Table]
 ) -> None:
-    """On a session's first run open what the link names, else the default sample."""
+    """On a session's first run open what the link names, else the default sample.
+
+    Only once all is there is the session started: a run that is interrupted begins again.
+    """
     if state.started:
         return
+    if not _open_workspace(state):
+        _open_sample(state, load, read)
+        _read_models(state)
+    _read_view(state)
     state.started = True
+
+
+def _open_workspace(state: AppState) -> bool:
+    """Open the workspace that the link names; whether there is one."""
+    id = st.query_params.get("w")
+    if id is None:
+        return False
+    try:
+        with st.spinner("Opening the workspace …"):
+            workspaces.open_workspace(state, id)
+    except DiagnosticsError as error:
+        state.report("The link", error)
+        return False
+    return True
+
+
+def _open_sample(
+    state: AppState, load: Callable[[Sample, str], Model], read: Callable[[Sample, str], Table]
+) -> None:
     known = [sample.key for sample in list_samples()]
     wanted = st.query_params.get("sample", _DEFAULT_SAMPLE)
     if wanted not in known:
@@ -44,8 +71,6 @@ def start(
         state.open_sample(wanted, load, read)
     except DiagnosticsError as error:
         state.report(wanted, error)
-    _read_view(state)
-    _read_models(state)
 
 
 def _number(state: AppState, name: str, now: float, high: float) -> float:
@@ -63,17 +88,20 @@ def _number(state: AppState, name: str, now: float, high: float) -> float:
 
 
 def _read_view(state: AppState) -> None:
-    """Threshold, rule, focus, cells, costs and the open tab; unknown words are left out."""
+    """Threshold, rule, focus, cells, costs and the open tab; unknown words are left out.
+
+    What the link does not say stays as the sample or the workspace has it.
+    """
     link = st.query_params
     state.threshold = _number(state, "threshold", state.threshold, 1.0)
     state.cost_fp = _number(state, "cost_fp", state.cost_fp, 1e9)
     state.cost_fn = _number(state, "cost_fn", state.cost_fn, 1e9)
-    state.rule = link["rule"] if link.get("rule") in RULES else "score"
-    state.tab = link["tab"] if link.get("tab") in EXHIBITS else ""
-    state.against_rest = link.get("rest") == "1"
+    state.rule = link["rule"] if link.get("rule") in RULES else state.rule
+    state.tab = link["tab"] if link.get("tab") in EXHIBITS else state.tab
+    state.against_rest = state.against_rest or link.get("rest") == "1"
     cells = link.get("cells")
-    state.normalise = next((one for one in get_args(Cells) if one == cells), "true")
-    state.label = link.get("class")
+    state.normalise = next((one for one in get_args(Cells) if one == cells), state.normalise)
+    state.label = link.get("class", state.label)
 
 
 def _read_models(state: AppState) -> None:
@@ -95,7 +123,8 @@ def _view(state: AppState) -> dict[str, str | list[str]]:
     start = 0.5 if state.sample is None else read_sample(state.sample).threshold
     fresh = AppState()
     candidates: dict[str, tuple[str, bool]] = {
-        "sample": (state.sample or "", state.sample is not None),
+        "w": (state.workspace.id if state.workspace else "", state.workspace is not None),
+        "sample": (state.sample or "", state.sample is not None and state.workspace is None),
         "threshold": (f"{state.threshold:g}", state.threshold != start),
         "rule": (state.rule, state.rule != fresh.rule),
         "cells": (state.normalise, state.normalise != fresh.normalise),
@@ -113,7 +142,7 @@ def _view(state: AppState) -> dict[str, str | list[str]]:
 
 
 def _models(state: AppState) -> dict[str, str | list[str]]:
-    if state.sample is None:
+    if state.sample is None or state.workspace is not None:
         return {}
     recorded = {item.file: item.name for item in read_sample(state.sample).models}
     wanted: dict[str, str | list[str]] = {}
@@ -134,8 +163,12 @@ def _models(state: AppState) -> dict[str, str | list[str]]:
 
 
 def write_link(state: AppState) -> None:
-    """Mirror the state in the address bar."""
+    """Keep what has changed, and mirror the state in the address bar."""
+    replaced = workspaces.keep(state)
     wanted = {**_view(state), **_models(state)}
     present = {name: st.query_params.get_all(name) for name in st.query_params}
     if present != {k: v if isinstance(v, list) else [v] for k, v in wanted.items()}:
         st.query_params.from_dict(wanted)
+    if replaced:
+        forget_widgets("focus", "threshold", "rule")
+        st.rerun()

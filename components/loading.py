@@ -1,34 +1,38 @@
-"""Home's panels: load files, show what was understood, correct it in place."""
+"""Home's way in: samples, uploaders, what is on its way, what waits for a decision, what failed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from components import cached
+from components import cached, opening, progress
+from components.entries import Problem, Waiting
 from components.markup import message, plain
-from components.panels import show_table
-from components.state import AppState, ModelEntry, forget_widgets
-from dashboard.contracts import Label, Task
-from dashboard.data import ALL_ROWS, EvalSet, PredictionColumns, Table
-from dashboard.data.roles import ROLES
+from components.state import AppState, forget_widgets, widget_value
+from dashboard.data import list_data_files
 from dashboard.errors import DiagnosticsError
 from dashboard.samples import list_samples
+from dashboard.sandbox.confinement import Confinement, describe_confinement, find_confinement
 from dashboard.settings import get_settings
-from dashboard.wording import shorten
+from dashboard.wording import listing, shorten
 
-__all__ = [
-    "show_columns",
-    "show_ledger",
-    "show_models",
-    "show_problems",
-    "show_samples",
-    "show_understood",
-    "show_uploads",
-]
+__all__ = ["show_samples", "show_uploads", "show_way_in"]
+
+_AT_ONCE = 0.4  # what is read by then appears without a line of progress before
+_SENTENCES = 12
+_DATA_HELP = (
+    "CSV, TSV, Parquet, Feather, Excel, JSON, JSON lines, NPZ or NPY, also zipped or compressed; "
+    "up to {limit:,} MB each. One row per case, one column with the truth. Files dropped together "
+    "are read as one data set: parts with the same columns, or a train and a test file."
+)
+_MODEL_HELP = (
+    "Models: scikit-learn (.skops, .joblib, .pkl), XGBoost, LightGBM, CatBoost, Keras (.keras, "
+    ".h5, a zipped SavedModel), ONNX, a zipped MLflow folder. A model's own .py beside it. Tables "
+    "of predictions (labels or scores, with the id column or in the order of the data file). "
+    "Training histories (CSV, JSON, TensorBoard)."
+)
 
 
 def show_samples(state: AppState) -> None:
@@ -43,6 +47,7 @@ def show_samples(state: AppState) -> None:
         help="Each sample is a data set with trained models, chosen to show one lesson.",
     )
     if chosen and chosen != state.sample:
+        opening.cancel_reading(state)
         try:
             state.open_sample(str(chosen), cached.sample_model, cached.sample_table)
         except DiagnosticsError as error:
@@ -57,394 +62,249 @@ def show_samples(state: AppState) -> None:
         about.caption(plain(samples[str(state.sample)].sentence))
 
 
-def _take(
-    state: AppState, uploads: Sequence[Any], word: str, use: Callable[[str, bytes], None]
-) -> bool:
-    """Use the uploads that are new in this session; whether there were any.
-
-    A file counts as seen only when it was used or refused: another upload may interrupt the
-    script at any call of Streamlit, and then the next run takes it up.
-    """
-    fresh = [one for one in uploads if one.file_id not in state.seen_uploads]
-    for upload in fresh:
-        with st.spinner(f"{word} {plain(upload.name)} …"):
-            try:
-                use(upload.name, upload.getvalue())
-            except DiagnosticsError as error:
-                state.report(upload.name, error)
-            state.seen_uploads.add(upload.file_id)
-            state.version += 1
-    return bool(fresh)
+# -- the uploaders ------------------------------------------------------------------------------
 
 
 def show_uploads(state: AppState) -> None:
-    """Two uploaders: one data file; models and predictions, as many as are compared."""
-    limit = get_settings().upload_limit_mb
+    """Two uploaders: the files of one data set; models, and what belongs to models."""
+    settings = get_settings()
     left, right = st.columns(2)
-    with left:
-        data = st.file_uploader(
-            "Data file",
-            key="upload-data",
-            help="CSV, TSV, Parquet, Feather, Excel, JSON, JSON lines, NPZ or NPY, also "
-            f"compressed; up to {limit:,} MB. One row per case, one column with the truth.",
-        )
+    data = left.file_uploader(
+        "Data",
+        key="upload-data",
+        accept_multiple_files=True,
+        help=_DATA_HELP.format(limit=settings.upload_limit_mb),
+    )
+    models = right.file_uploader(
+        "Models and predictions", key="upload-models", accept_multiple_files=True, help=_MODEL_HELP
+    )
     with right:
-        models = st.file_uploader(
-            "Models and predictions",
-            key="upload-models",
-            accept_multiple_files=True,
-            help="scikit-learn models as .skops, Keras models as .keras, or tables of predictions "
-            "(labels or scores, with the id column or in the order of the data file).",
+        _show_confinement()
+    with left:
+        _show_folder(state)
+    if _take_data(state, data or []) | _take_models(state, models or []):
+        jobs = [one.job for one in state.waiting if one.job is not None]
+        for job in [state.reading] if state.reading else jobs:
+            if job.wait(_AT_ONCE):
+                st.rerun()
+    with left:
+        _show_earlier(state)
+
+
+def _fresh(state: AppState, uploads: Sequence[Any]) -> list[Any]:
+    """The uploads that are new in this session; from now on they are not."""
+    fresh = [one for one in uploads if one.file_id not in state.seen_uploads]
+    state.seen_uploads.update(one.file_id for one in fresh)
+    return fresh
+
+
+def _take_data(state: AppState, uploads: Sequence[Any]) -> bool:
+    """What was dropped together is one data set; a model among it goes to the models."""
+    fresh = [(one.name, one.getvalue()) for one in _fresh(state, uploads)]
+    models = [one for one in fresh if opening.is_for_models(*one)]
+    for name, content in models:
+        _stage(state, name, content)
+    tables = [one for one in fresh if one not in models]
+    if tables:
+        opening.stage_data(state, tables)
+    return bool(fresh)
+
+
+def _take_models(state: AppState, uploads: Sequence[Any]) -> bool:
+    fresh = _fresh(state, uploads)
+    for upload in fresh:
+        _stage(state, upload.name, upload.getvalue())
+    return bool(fresh)
+
+
+def _stage(state: AppState, name: str, content: bytes) -> None:
+    try:
+        opening.stage_model(state, name, content)
+    except DiagnosticsError as error:
+        state.report(name, error)
+
+
+def _show_folder(state: AppState) -> None:
+    """Files that lie on the server already, for data too large to upload."""
+    if not get_settings().data_dir:
+        return
+    st.selectbox(
+        "Or a file from the data folder",
+        [one.name for one in list_data_files()],
+        index=None,
+        placeholder="Choose a file on the server",
+        key="folder-file",
+        help="Files in the folder that the setting data_dir names. They are read where they lie.",
+        on_change=_open_from_folder,
+        args=(state,),
+    )
+
+
+def _open_from_folder(state: AppState) -> None:
+    chosen = widget_value("folder-file")
+    forget_widgets("folder-file")
+    if chosen:
+        opening.stage_folder_file(state, str(chosen))
+
+
+def _show_earlier(state: AppState) -> None:
+    """The data before had the same columns: it may belong to the data now."""
+    if not state.earlier:
+        return
+    names = shorten(listing([one.name for one in state.earlier], 2), 60)
+    st.button(
+        f"Evaluate together with {plain(names)}",
+        key="join",
+        icon=":material/join:",
+        help="The file before has the same columns. Together they are read as one data set.",
+        on_click=opening.stage_joined,
+        args=(state,),
+    )
+
+
+def _show_confinement() -> None:
+    """Which confinement is in force, small, beside the uploader it is about."""
+    settings = get_settings()
+    confinement = find_confinement(settings)
+    confined = confinement is not Confinement.PROCESS
+    sentence = describe_confinement(confinement, settings)
+    if not confined and settings.trust == "all":
+        sentence += " Setting trust is all: they are opened all the same."
+    st.caption(
+        f":material/{'shield_lock' if confined else 'gpp_maybe'}: {plain(sentence)}",
+        help="A model file can hold code of its author. Here every uploaded model is opened and "
+        "asked in a process of its own, and one that carries code only after you have seen what "
+        "is inside.",
+    )
+
+
+# -- on its way, waiting, failed ----------------------------------------------------------------
+
+
+def show_way_in(state: AppState) -> None:
+    """Problems first, then what is being read or opened, then what waits for a decision."""
+    with st.container():
+        for problem in list(state.problems):
+            _show_problem(state, problem)
+        progress.show_reading(state)
+        _offer_all(state)
+        for waiting in list(state.waiting):
+            if waiting.job is not None:
+                progress.show_opening(state, waiting)
+            elif waiting.stage == "asking":
+                _ask(state, waiting)
+        _show_kept(state)
+
+
+def _offer_all(state: AppState) -> None:
+    """One answer for several files in which nothing but known models was found."""
+    asking = [one for one in state.waiting if one.stage == "asking" and one.job is None]
+    known = [one for one in asking if not (_is_unusual(one) or one.inspection.private)]
+    if len(known) > 1 and find_confinement() is not Confinement.PROCESS:
+        st.button(
+            f"Open the {len(known)} files that name only parts of known models",
+            key="open-all",
+            icon=":material/lock_open:",
+            help="Each in a confined worker of its own. " + listing([one.name for one in known], 8),
+            on_click=opening.consent_to_all,
+            args=(state, [one.key for one in known]),
         )
-    if _take(state, [data] if data else [], "Reading", state.open_data):
-        forget_widgets("focus", "threshold", "rule")
-        st.rerun()
-    if _take(state, models or [], "Loading", state.add_file):
-        st.rerun()
 
 
-def show_problems(state: AppState) -> None:
-    """Files that could not be used, one sentence each, until dismissed."""
-    for problem in list(state.problems):
+def _show_problem(state: AppState, problem: Problem) -> None:
+    """A file that could not be used, in one sentence, until dismissed."""
+    again = problem.key in state.failed
+    text, *buttons = st.columns([5, 1, 1] if again else [6, 1], vertical_alignment="center")
+    text.error(message(problem.source, problem.message), icon=":material/error:")
+    if again:
+        buttons[0].button(
+            "Try again",
+            key=f"again-{problem.key}",
+            type="tertiary",
+            icon=":material/refresh:",
+            on_click=opening.try_again,
+            args=(state, problem.key),
+        )
+    buttons[-1].button(
+        "Dismiss",
+        key=f"dismiss-{problem.source}",
+        type="tertiary",
+        icon=":material/close:",
+        on_click=state.dismiss,
+        args=(problem,),
+    )
+
+
+def _ask(state: AppState, waiting: Waiting) -> None:
+    """What is inside a file that carries code, and whether to open it: asked once."""
+    unusual = _is_unusual(waiting)
+    if unusual:
+        what = "carries code, and not only what models are made of:"
+    elif waiting.inspection.private or waiting.helpers:
+        what = "carries code, some of it its author's own:"
+    else:
+        what = "carries code. All that it names are parts of known models:"
+    with st.container(border=True):
+        name = plain(shorten(waiting.name, 80))
+        st.markdown(f":material/{'warning' if unusual else 'code'}: **{name}** {what}")
+        said = "\n".join(f"- {plain(shorten(one, 300))}" for one in _inside(waiting))
+        (st.warning if unusual else st.markdown)(said)
+        with st.container(horizontal=True):
+            _ask_buttons(state, waiting, unusual)
+
+
+def _ask_buttons(state: AppState, waiting: Waiting, unusual: bool) -> None:
+    confinement = find_confinement()
+    confined = confinement is not Confinement.PROCESS
+    st.button(
+        "Open it in the confined worker" if confined else "Open it without confinement",
+        key=f"open-{waiting.key}",
+        type="secondary" if unusual or not confined else "primary",
+        icon=":material/lock_open:",
+        help=describe_confinement(confinement),
+        on_click=opening.consent,
+        args=(state, waiting.key),
+    )
+    st.button(
+        "Remove",
+        key=f"discard-{waiting.key}",
+        icon=":material/delete:",
+        on_click=opening.discard,
+        args=(state, waiting.key),
+    )
+
+
+def _is_unusual(waiting: Waiting) -> bool:
+    """Whether it calls or names more than parts of known models and its author's own classes."""
+    found = waiting.inspection
+    own = (*found.private, *(f"{one.name.removesuffix('.py')}." for one in waiting.helpers))
+    return not all(one.startswith(own) for one in (*found.calls, *found.names))
+
+
+def _inside(waiting: Waiting) -> list[str]:
+    """What a person should know before opening it, one sentence each."""
+    said = list(waiting.inspection.sentences())
+    if waiting.helpers:
+        names = shorten(listing([one.name for one in waiting.helpers], 5), 200)
+        said.append(f"It is opened together with {names}.")
+    return said if len(said) <= _SENTENCES else [*said[:_SENTENCES], f"{len(said):,} in all."]
+
+
+def _show_kept(state: AppState) -> None:
+    """Files that are no models and are kept: training histories, what models need beside them."""
+    said = [(one.digest, f"{one.name}: {one.about.sentence()}") for one in state.histories]
+    said += [
+        (one.digest, f"{one.name}: kept for the models that need it; only their workers read it.")
+        for one in state.companions
+    ]
+    for digest, sentence in said:
         text, button = st.columns([6, 1], vertical_alignment="center")
-        text.error(message(problem.source, problem.message), icon=":material/error:")
+        text.caption(f":material/attach_file: {plain(shorten(sentence, 300))}")
         button.button(
-            "Dismiss",
-            key=f"dismiss-{problem.source}",
+            "Remove",
+            key=f"discard-{digest}",
             type="tertiary",
             icon=":material/close:",
-            on_click=state.problems.remove,
-            args=(problem,),
+            on_click=opening.discard,
+            args=(state, digest),
         )
-
-
-def _apply(state: AppState) -> None:
-    """Rebuild after a correction; where that fails, say so and go back."""
-    state.version += 1  # controls start anew, or a refused choice would be sent again
-    try:
-        state.rebuild()
-    except DiagnosticsError as error:
-        state.report("What was understood", error)
-        state.step_back()
-        try:
-            state.rebuild()
-        except DiagnosticsError as again:
-            state.report("What was understood", again)
-    forget_widgets("focus", "threshold")
-    st.rerun()
-
-
-def _choose_target(state: AppState, columns: list[str]) -> None:
-    roles = state.roles
-    if roles is None or not columns:
-        return
-    given = st.multiselect(
-        "Target",
-        columns,
-        default=list(roles.target),
-        key=f"correct-target-{state.version}",
-        help="The column that the models predict. Several columns: one per output or label.",
-    )
-    if given and tuple(given) != roles.target:
-        state.remember()
-        state.roles, state.task, state.pos_label = roles.with_targets(given), None, None
-        _apply(state)
-
-
-def _choose_task(state: AppState, evalset: EvalSet | None) -> None:
-    known = evalset.target.task if evalset else state.task
-    options = list(Task)
-    chosen = st.selectbox(
-        "Task",
-        options,
-        index=options.index(known) if known else None,
-        format_func=lambda task: str(task.value).capitalize(),
-        key=f"correct-task-{state.version}",
-        help="Binary: two classes. Multiclass: one of several. Multilabel: any number of labels. "
-        "Regression: a number.",
-    )
-    if chosen is not None and chosen != known:
-        state.remember()
-        state.task = chosen
-        _apply(state)
-
-
-def _choose_positive(state: AppState, evalset: EvalSet | None) -> None:
-    if evalset is None or evalset.target.task is not Task.BINARY:
-        return
-    labels: list[Label] = list(evalset.target.labels)
-    now = evalset.target.pos_label or 0
-    chosen = st.selectbox(
-        "Positive class",
-        range(len(labels)),
-        index=now,
-        format_func=lambda index: str(labels[index]),
-        key=f"correct-positive-{state.version}",
-        help="The class that a model should find. Example: “yes” in “did not pay back”.",
-    )
-    if chosen is not None and chosen != now:
-        state.remember()
-        state.pos_label = labels[chosen]
-        _apply(state)
-
-
-def _choose_split(state: AppState, evalset: EvalSet | None) -> None:
-    roles, table = state.roles, state.table
-    if roles is None or table is None or roles.split is None:
-        return
-    values = sorted(str(one) for one in table.frame[roles.split].dropna().unique())[:1_000]
-    options: list[str | None] = [None, *values, ALL_ROWS]
-    now = state.split_value if state.split_value in options else None
-    chosen = st.selectbox(
-        "Rows evaluated",
-        range(len(options)),
-        index=options.index(now),
-        format_func=lambda index: "chosen for you" if options[index] is None else options[index],
-        key=f"correct-split-{state.version}",
-        help=f"Rows whose column {plain(roles.split)} has this value. "
-        "Judge a model on rows that it has not seen in training.",
-    )
-    if chosen is not None and options[chosen] != now:
-        state.remember()
-        state.split_value = options[chosen]
-        _apply(state)
-
-
-def show_understood(state: AppState) -> None:
-    """Rows, columns, target, task, classes, positive class: read off, and editable in place."""
-    if state.table is None:
-        st.info(
-            "Nothing is loaded. Choose a sample above, or upload a data file: a table with one row "
-            "per case and one column that holds the truth.",
-            icon=":material/upload_file:",
-        )
-        return
-    evalset = state.evalset
-    if evalset is None and state.before is not None:
-        st.button(
-            f"Back to {plain(state.before['table'].name)}",
-            key="go-back",
-            icon=":material/undo:",
-            help="This file has nothing to evaluate as it is understood now. Correct it below, "
-            "or go back to the data that was loaded before.",
-            on_click=state.go_back,
-        )
-    facts = st.columns(4)
-    facts[0].metric("Rows read", f"{state.table.n_read:,}")
-    facts[1].metric("Rows evaluated", f"{evalset.ledger.n_evaluated:,}" if evalset else "–")
-    facts[2].metric("Features", f"{_n_features(evalset):,}" if evalset else "–")
-    facts[3].metric("Columns", f"{len(state.table.columns):,}")
-    columns = list(state.table.columns)
-    fields = st.columns(4)
-    with fields[0]:
-        _choose_target(state, columns)
-    with fields[1]:
-        _choose_task(state, evalset)
-    with fields[2]:
-        _choose_positive(state, evalset)
-    with fields[3]:
-        _choose_split(state, evalset)
-    if evalset is not None:
-        labels = [shorten(str(label), 30) for label in evalset.target.labels]
-        if labels:
-            more = f" and {len(labels) - 12} more" if len(labels) > 12 else ""
-            word = "Labels" if evalset.target.task is Task.MULTILABEL else "Classes"
-            if evalset.target.task is Task.MULTIOUTPUT_REGRESSION:
-                word = "Outputs"
-            st.markdown(plain(f"{word} ({len(labels)}): {', '.join(labels[:12])}{more}."))
-        notes = [*state.table.source, *evalset.target.notes, *evalset.notes]
-        st.caption(plain(" ".join(dict.fromkeys(notes))))
-
-
-def _n_features(evalset: EvalSet | None) -> int:
-    if evalset is None:
-        return 0
-    shape = evalset.X.shape
-    size = 1
-    for length in shape[1:]:
-        size *= int(length)
-    return size
-
-
-def show_ledger(state: AppState) -> None:
-    """Rows read, excluded and why, evaluated: always visible."""
-    if state.evalset is not None:
-        st.markdown(f":material/receipt_long: {plain(state.evalset.ledger.sentence())}")
-
-
-def show_columns(state: AppState) -> None:
-    """Every column with its role and the reason; roles are edited in the table, with undo."""
-    roles, table = state.roles, state.table
-    if roles is None or table is None:
-        return
-    frame = table.frame
-    before = {str(column): roles.role_of(str(column)) for column in frame.columns}
-    listing = pd.DataFrame(
-        {
-            "column": list(before),
-            "role": list(before.values()),
-            "type": [str(dtype) for dtype in frame.dtypes],
-            "missing": frame.isna().sum().to_numpy(),
-            "example": [_example(frame.iloc[:, i]) for i in range(frame.shape[1])],
-            "why": [roles.reasons.get(column, "") for column in before],
-        }
-    )
-    edited = st.data_editor(
-        listing,
-        hide_index=True,
-        key=f"role-editor-{state.version}",
-        disabled=["column", "type", "missing", "example", "why"],
-        column_config={
-            "role": st.column_config.SelectboxColumn("role", options=list(ROLES), required=True),
-            "missing": st.column_config.NumberColumn("missing", format="localized"),
-            "why": st.column_config.TextColumn("why", width="large"),
-        },
-    )
-    changes = [
-        (str(column), str(role))
-        for column, role in zip(edited["column"], edited["role"], strict=True)
-        if before[str(column)] != role
-    ]
-    if changes:
-        state.change_roles(changes)
-        _apply(state)
-    if st.button(
-        "Undo the last change", key="undo", disabled=not state.undo, icon=":material/undo:"
-    ):
-        state.step_back()
-        _apply(state)
-
-
-def _example(column: pd.Series[Any]) -> str:
-    present = column.dropna()
-    return shorten(str(present.iloc[0]), 40) if len(present) else ""
-
-
-def show_models(state: AppState) -> None:
-    """What each model file was understood as; prediction files with their column mapping."""
-    if not state.entries:
-        st.info(
-            "No models yet. Add .skops or .keras files, or tables of predictions, with the "
-            "uploader above.",
-            icon=":material/model_training:",
-        )
-        return
-    rows = []
-    for entry in state.entries:
-        info = entry.model.info if entry.model else None
-        features = "" if info is None else _features(info)
-        rows.append(
-            {
-                "model": entry.name,
-                "what it is": _kind(entry),
-                "file": entry.file,
-                "fits this data": _fit(entry, state.evalset),
-                "features": features,
-                "size": f"{info.size / 1e6:.2f} MB" if info and info.size else "",
-                "notes": " ".join(info.notes) if info else "",
-            }
-        )
-    listing = pd.DataFrame(rows)
-    told = [name for name in listing.columns if (listing[name] != "").any()]
-    st.dataframe(listing[told], hide_index=True, key="models-table")
-    for entry in state.entries:
-        if entry.table is not None and entry.columns is not None:
-            with st.expander(f"Columns of {plain(entry.file)}"):
-                _show_mapping(state, entry)
-
-
-def _fit(entry: ModelEntry, evalset: EvalSet | None) -> str:
-    if evalset is None:
-        return ""
-    problem = cached.problem_of(entry, evalset)
-    if problem is None:
-        return "Seen when it is compared"
-    return problem or "Yes"
-
-
-def _kind(entry: ModelEntry) -> str:
-    if entry.model is not None:
-        return entry.model.info.kind
-    return "Predictions from a file" if entry.table else "Loaded when it is first compared"
-
-
-def _features(info: Any) -> str:
-    if info.feature_names:
-        return f"{len(info.feature_names)} by name"
-    if info.input_shape:
-        return f"shape {tuple(info.input_shape)}"
-    return f"{info.n_features} by order" if info.n_features else ""
-
-
-def _show_mapping(state: AppState, entry: ModelEntry) -> None:
-    """Correct which column is the label, the id and the score of which class."""
-    columns, table, evalset = entry.columns, entry.table, state.evalset
-    if columns is None or table is None or evalset is None:
-        return
-    changed = _corrected_columns(entry, columns, table, state.version)
-    scores = _corrected_scores(entry, columns, table, evalset)
-    if scores != dict(columns.scores):
-        changed["scores"] = scores
-    if changed:
-        state.replace_columns(entry.key, **changed)
-        st.rerun()
-    show_table(table.frame.head(200), key=f"file-{entry.key}", name=entry.name)
-    st.caption(f"The first {min(200, table.n_read):,} of {table.n_read:,} rows.")
-
-
-def _corrected_columns(
-    entry: ModelEntry, columns: PredictionColumns, table: Table, state_version: int
-) -> dict[str, Any]:
-    """Which column holds the predicted label, and which the id."""
-    options = ["", *table.columns]  # None would mean "nothing selected" to Streamlit
-    changed: dict[str, Any] = {}
-    choices = (("label", "Predicted label"), ("id", "Id"))
-    for field, (attribute, word) in zip(st.columns(2), choices, strict=True):
-        now = getattr(columns, attribute) or ""
-        got = field.selectbox(
-            word,
-            options,
-            index=options.index(now) if now in options else 0,
-            format_func=lambda name: name or "none",
-            key=f"correct-{attribute}-{entry.key}-{state_version}",
-        )
-        if got != now:
-            changed[attribute] = got or None
-    return changed
-
-
-def _corrected_scores(
-    entry: ModelEntry, columns: PredictionColumns, table: Table, evalset: EvalSet
-) -> dict[str, Label | None]:
-    """Which column holds the score of which class."""
-    by_name: dict[str, Label] = {str(label): label for label in evalset.target.labels}
-    mapping = pd.DataFrame(
-        {
-            "column": table.columns,
-            "score of": [_class_name(columns.scores, name) for name in table.columns],
-        }
-    )
-    edited = st.data_editor(
-        mapping,
-        hide_index=True,
-        disabled=["column"],
-        key=f"correct-scores-{entry.key}-{hash(str(columns))}",
-        column_config={
-            "score of": st.column_config.SelectboxColumn(
-                "score of", options=["", "positive class", *by_name]
-            )
-        },
-    )
-    return {
-        str(column): by_name.get(str(of), columns.scores.get(str(column)))
-        if of != "positive class"
-        else None
-        for column, of in zip(edited["column"], edited["score of"], strict=True)
-        if of
-    }
-
-
-def _class_name(scores: Any, column: str) -> str:
-    if column not in scores:
-        return ""
-    return "positive class" if scores[column] is None else str(scores[column])

@@ -16,6 +16,7 @@ import streamlit as st
 
 from components import cached
 from components.markup import message, plain, swatch
+from components.progress import stop_here
 from components.state import AppState, app_state
 from dashboard.contracts import Predictions, Result, Task
 from dashboard.diagnostics.confusion import confusion_rows
@@ -77,16 +78,16 @@ def needs(state: AppState) -> None:
             icon=":material/table:",
         )
         st.page_link("../pages/home.py", label="Go to Home", icon=":material/home:")
-        st.stop()
+        stop_here(state)
     if not state.entries:
         st.info(
             f"{plain(state.evalset.name)} is loaded, "
             f"{state.evalset.ledger.n_evaluated:,} rows are ready. "
-            "Add model files (.skops, .keras) or files of predictions on Home to compare them.",
+            "Add model files or files of predictions on Home to compare them.",
             icon=":material/model_training:",
         )
         st.page_link("../pages/home.py", label="Add models on Home", icon=":material/upload:")
-        st.stop()
+        stop_here(state)
 
 
 @contextmanager
@@ -95,7 +96,7 @@ def guard_page(what: str) -> Iterator[None]:
     with guard(what):
         yield
         return
-    st.stop()
+    stop_here(app_state())
 
 
 def needs_answers(answers: Answers) -> None:
@@ -107,16 +108,27 @@ def needs_answers(answers: Answers) -> None:
             icon=":material/model_training:",
         )
         st.page_link("../pages/home.py", label="Go to Home", icon=":material/home:")
-        st.stop()
+        stop_here(app_state())
 
 
 def show_failures(failures: Sequence[Any]) -> None:
-    """Models that gave no answers, one sentence each."""
+    """Models that gave no answers, one sentence each, with a way to ask again."""
+    entries = {entry.name: entry for entry in app_state().shown}
     for failure in failures:
-        st.error(
+        text, button = st.columns([6, 1], vertical_alignment="center")
+        text.error(
             f"**{plain(failure.name)}** gave no answers. {plain(failure.message.replace('`', ''))}",
             icon=":material/error:",
         )
+        entry = entries.get(failure.name)
+        if entry is not None and entry.table is None:
+            button.button(
+                "Ask again",
+                key=f"ask-{entry.key}",
+                type="tertiary",
+                icon=":material/refresh:",
+                on_click=entry.ask_again,
+            )
 
 
 def show_table(frame: pd.DataFrame, *, key: str, name: str) -> None:

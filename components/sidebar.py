@@ -5,25 +5,35 @@ from __future__ import annotations
 import streamlit as st
 
 from components.markup import plain, swatch
+from components.progress import show_opening, show_reading
 from components.state import AppState, ModelEntry, forget_widgets, widget_value
-from dashboard.wording import shorten
+from components.workspace_panel import show_workspace
+from dashboard.wording import listing, shorten
 
 __all__ = ["show_sidebar"]
 
 
 # Streamlit's wide layout spends 160 px on margins, which four charts side by side need at 1280 px.
-# No theme option reaches them.
+# No theme option reaches them. A table's own download writes cells that a spreadsheet takes for
+# formulas; ours, below every table, does not.
 _ROOM = """<style>
 .stMainBlockContainer{padding-left:2rem;padding-right:2rem}
 [data-testid="stSidebarUserContent"] .stButton button{text-align:left;justify-content:flex-start}
+[data-testid="stElementToolbarButton"]:has(button[aria-label^="Download as CSV"]){display:none}
 </style>"""
 
 
-def show_sidebar(state: AppState) -> None:
-    """Draw the sidebar; every change goes straight to the state."""
+def show_sidebar(state: AppState, *, at_home: bool = False) -> None:
+    """Draw the sidebar; every change goes straight to the state.
+
+    What is on its way in stands here, too, but on Home, where it stands by the uploaders.
+    """
     st.html(_ROOM)
     with st.sidebar:
+        show_workspace(state)
         _show_data(state)
+        if not at_home:
+            _show_way_in(state)
         if state.entries:
             st.subheader("Models")
             for entry in list(state.entries):
@@ -32,6 +42,18 @@ def show_sidebar(state: AppState) -> None:
             hidden = len(state.entries) - len(state.shown)
             if hidden:
                 st.caption(f"{len(state.shown)} of {len(state.entries)} models shown.")
+
+
+def _show_way_in(state: AppState) -> None:
+    """Slow work goes on while another page is open, and can be cancelled there."""
+    with st.container():
+        show_reading(state, narrow=True)
+        for waiting in list(state.waiting):
+            show_opening(state, waiting, narrow=True)
+        asking = [one.name for one in state.waiting if one.stage == "asking"]
+        if asking:
+            names = shorten(listing(asking, 2), 60)
+            st.caption(f":material/code: {plain(names)}: Home asks before opening.")
 
 
 def _show_picture_choice(state: AppState) -> None:

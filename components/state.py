@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-import hashlib
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
-from dashboard.contracts import Label, Model, Task
+from components import opening
+from components.entries import Companion, History, ModelEntry, Problem, Source, Waiting
+from components.jobs import Job
+from dashboard.contracts import Label, Model, RawPredictions, Task
 from dashboard.data import (
     EvalSet,
     PredictionColumns,
     Roles,
     Table,
     build_evalset,
-    infer_answers,
     infer_prediction_columns,
-    infer_roles,
-    read_table,
 )
-from dashboard.errors import DiagnosticsError, LimitExceeded, ModelError
-from dashboard.figures.theme import ModelStyle, baseline_style, style_of
+from dashboard.errors import DiagnosticsError, ModelError
+from dashboard.figures.theme import ModelStyle, baseline_style
 from dashboard.gallery import Cells
-from dashboard.models import identify, load_model
 from dashboard.samples import Sample, read_sample
 from dashboard.settings import get_settings
+
+if TYPE_CHECKING:
+    from components.workspaces import Kept
 
 __all__ = ["AppState", "ModelEntry", "Problem", "app_state"]
 
 _KEY = "sidelight"
-_TABLES = {"text", "parquet", "feather", "excel", "json", "npz", "npy", "compressed"}
 # What belongs to the data set at hand, and comes back when another turns out to be unusable.
 _OF_THE_DATA = (
     "sample",
+    "sources",
+    "earlier",
     "table",
     "roles",
     "evalset",
@@ -50,63 +54,37 @@ _OF_THE_DATA = (
 
 
 @dataclass
-class ModelEntry:
-    """One model or prediction file of this session; `slot` fixes its colour and dash for good.
+class AppState:
+    """What this person has loaded and chosen. Methods change it; none of them draws.
 
-    A sample's models are loaded when they are first asked, so that the first page is there at
-    once: `load` brings the model, which all sessions share.
+    Attributes
+    ----------
+    scope : names this session to the confined workers, which no two sessions share.
+    sources : the files that the table was read from, none for a sample.
+    earlier : those of the data before, where it had the same columns.
+    files : digest → every upload that is in use, in memory or where it lies on disk.
+    waiting : model files on their way in; `failed` : those that can be tried again.
+    companions : files that models may need beside their own (`.py`, weights).
+    consented : digests of model files that carry code and may be opened.
+    recall, keep : answers that were computed before. Called from threads, with the entry's
+        digest and the evaluation set's.
+    workspace, unkept : where all this is kept, if it is; why the last change was not.
     """
 
-    key: str
-    name: str
-    file: str
-    slot: int
-    model: Model | None = None
-    table: Table | None = None
-    columns: PredictionColumns | None = None
-    shown: bool = True
-    load: Callable[[], Model] | None = None
-
-    @property
-    def uploaded(self) -> bool:
-        """A file of its own, neither a sample's nor columns of the data file."""
-        return "/" not in self.key and "#" not in self.key
-
-    def need_model(self) -> Model:
-        """The model, loaded now if it was not.
-
-        Raises
-        ------
-        ModelError : it cannot be loaded, or this entry holds predictions only.
-        """
-        if self.model is None and self.load is not None:
-            self.model = self.load()
-        if self.model is None:
-            raise ModelError(f"{self.name} holds predictions only; this needs a model.")
-        return self.model
-
-    @property
-    def style(self) -> ModelStyle:
-        return style_of(self.slot)
-
-    @property
-    def digest(self) -> str:
-        """Changes with the file and with a corrected column mapping, not with the name."""
-        return f"{self.key}:{self.columns!r}" if self.columns else self.key
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A file that could not be used, and the one sentence why."""
-
-    source: str
-    message: str
-
-
-@dataclass
-class AppState:
-    """What this person has loaded and chosen. Methods change it; none of them draws."""
-
+    scope: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    sources: tuple[Source, ...] = ()
+    earlier: tuple[Source, ...] = ()
+    files: dict[str, bytes | Path] = field(default_factory=dict)
+    waiting: list[Waiting] = field(default_factory=list)
+    failed: dict[str, Waiting] = field(default_factory=dict)
+    companions: list[Companion] = field(default_factory=list)
+    histories: list[History] = field(default_factory=list)
+    consented: set[str] = field(default_factory=set)
+    reading: Job[opening.Reading] | None = None
+    recall: Callable[[str, str], RawPredictions | None] | None = None
+    keep: Callable[[str, str, RawPredictions], None] | None = None
+    workspace: Kept | None = None
+    unkept: str = ""
     sample: str | None = None
     table: Table | None = None
     roles: Roles | None = None
@@ -161,8 +139,8 @@ class AppState:
             unique = f"{base} ({count})"
         return unique
 
-    def _free_slot(self) -> int:
-        taken = {entry.slot for entry in self.entries}
+    def free_slot(self) -> int:
+        taken = {one.slot for one in self.entries} | {one.slot for one in self.waiting}
         return next(slot for slot in range(len(taken) + 1) if slot not in taken)
 
     def move(self, key: str, step: int) -> None:
@@ -186,6 +164,7 @@ class AppState:
 
     def remove(self, key: str) -> None:
         self.entries = [entry for entry in self.entries if entry.key != key]
+        self.forget_files()
         if self.entries and not self.shown:
             self.entries[0].shown = True
 
@@ -214,7 +193,7 @@ class AppState:
                 key=f"{key}/{item.file}",
                 name=item.name,
                 file=item.file,
-                slot=self._free_slot(),
+                slot=self.free_slot(),
             )
             try:
                 if item.kind == "predictions":
@@ -229,45 +208,57 @@ class AppState:
                 continue
             self.entries.append(entry)
         for entry in mine:
-            entry.slot = self._free_slot()
+            entry.slot = self.free_slot()
             self.entries.append(entry)
 
     def forget_data(self) -> None:
         self.sample = self.table = self.roles = self.evalset = None
+        self.sources = self.earlier = ()
         self.task = self.pos_label = self.split_value = None
         self.threshold, self.rule, self.label = 0.5, "score", None
         self.undo.clear()
 
     def open_data(self, name: str, content: bytes) -> None:
-        """Replace the data by an uploaded file; a sample's models go with the sample.
+        """As `use_data`, for one file that is read now.
 
         Raises
         ------
-        DataError : the file cannot be read, and what was loaded before is untouched; or it can
-            be read and has nothing to evaluate with the roles as guessed. Then it stays, so that
-            the roles can be corrected, and `go_back` brings back what was loaded before.
+        DataError : as `use_data`; or the file cannot be read, and nothing has changed.
         """
-        table = read_table(content, name)
-        roles, answers = self._understood(table)
+        self.use_data(opening.read_data([(name, content)]))
+
+    def use_data(self, reading: opening.Reading) -> None:
+        """Replace the data by what was read; a sample's models go with the sample.
+
+        Raises
+        ------
+        DataError : there is nothing to evaluate with the roles as guessed. The data stays, so
+            that they can be corrected, and `go_back` brings back what was loaded before.
+        """
         before = {one.name: getattr(self, one.name) for one in fields(self)}
         before["entries"] = [replace(entry) for entry in self.entries]
         entries = [entry for entry in self.entries if entry.uploaded]
+        earlier = self._earlier(reading)
+        gone = {one.name for one in self.sources} | {"What was understood"}
+        self.problems = [one for one in self.problems if one.source not in gone]
         self.forget_data()
         for entry in entries:
             entry.columns = None  # understood anew against the new data
-        self.table, self.roles, self.entries = table, roles, entries
-        self._add_answers(table, name, answers)
+        self.table, self.roles, self.entries = reading.table, reading.roles, entries
+        self.sources, self.earlier = reading.sources, earlier
+        self.files.update(reading.contents)
+        self._add_answers(reading.table, reading.table.name, reading.answers)
         self.before = {name: before[name] for name in _OF_THE_DATA} if before["table"] else None
         self.rebuild()
         self.before = None
+        self.forget_files()
 
-    def _understood(self, table: Table) -> tuple[Roles, dict[str, PredictionColumns]]:
-        """Roles as guessed; a file that holds the truth and predictions brings its models along."""
-        try:
-            evalset, answers = infer_answers(table)
-        except DiagnosticsError:
-            return infer_roles(table), {}
-        return evalset.roles, answers
+    def _earlier(self, reading: opening.Reading) -> tuple[Source, ...]:
+        """The files of the data at hand, which the new data may have been meant to join."""
+        if self.table is None or set(self.table.columns) != set(reading.table.columns):
+            return ()
+        uploaded = bool(reading.contents) and all(one.digest in self.files for one in self.sources)
+        return () if set(self.sources) & set(reading.sources) or not uploaded else self.sources
 
     def _add_answers(
         self, table: Table, file: str, answers: Mapping[str, PredictionColumns]
@@ -279,7 +270,7 @@ class AppState:
                 key=f"{table.digest}#{model}",
                 name=self.free_name(model),
                 file=f"{file}#{model}",
-                slot=self._free_slot(),
+                slot=self.free_slot(),
                 table=table,
                 columns=columns,
             )
@@ -295,32 +286,35 @@ class AppState:
         self.before = None
         self.problems.clear()
 
-    def add_file(self, name: str, content: bytes) -> None:
-        """Add a model or a prediction file.
+    def add_file(self, name: str, content: bytes, *, consent: bool = False) -> None:
+        """Add a model, a prediction file or what a model needs, and wait until it is in.
+
+        A model file that carries code waits in `waiting` until `opening.consent`, unless
+        `consent` is given.
 
         Raises
         ------
         DiagnosticsError : it cannot be used; the other models stay as they are.
         """
-        limit = get_settings().max_models
-        if len(self.entries) >= limit:
-            raise LimitExceeded(
-                f"{limit} models are loaded already, the most that are compared at once. "
-                "Remove one in the sidebar, then add this file again."
-            )
-        key = hashlib.sha256(content).hexdigest()
-        twin = next((entry for entry in self.entries if entry.key == key), None)
-        if twin is not None:
-            raise ModelError(f"This is the same file as {twin.name!r}, which is loaded already.")
-        stem = name.rsplit(".", 1)[0] if "." in name else name
-        entry = ModelEntry(key=key, name=self.free_name(stem), file=name, slot=self._free_slot())
-        if identify(content, name) in _TABLES:
-            entry.table = read_table(content, name)
-            if self.evalset is not None:
-                entry.columns = infer_prediction_columns(entry.table, self.evalset)
-        else:
-            entry.model = load_model(content, name)
-        self.entries.append(entry)
+        opening.add_now(self, name, content, consent)
+
+    def add_entry(self, entry: ModelEntry) -> None:
+        """Put a model in its place: after those whose files were dropped earlier."""
+        at = len(self.entries)
+        while at and self.entries[at - 1].arrival > entry.arrival:
+            at -= 1
+        self.entries.insert(at, entry)
+
+    def forget_files(self) -> None:
+        """Drop the uploads that nothing refers to any more."""
+        before = self.before or {}
+        used = {one.digest for one in (*self.sources, *self.earlier, *self.companions)}
+        used |= {one.digest for one in self.histories}
+        used |= {one.digest for one in before.get("sources", ())}
+        used |= {one.key for one in (*self.entries, *self.waiting, *before.get("entries", ()))}
+        used |= {one.digest for entry in self.entries for one in entry.helpers}
+        used |= set(self.failed)
+        self.files = {digest: kept for digest, kept in self.files.items() if digest in used}
 
     def rebuild(self) -> None:
         """Build the evaluation set anew from the table, the roles and the choices.
@@ -382,10 +376,16 @@ class AppState:
             if entry.table is not None:
                 entry.columns = None
 
-    def report(self, source: str, error: DiagnosticsError) -> None:
+    def report(self, source: str, error: DiagnosticsError, key: str = "") -> None:
         """Keep a problem until it is dismissed; the newest of one file counts."""
         self.problems = [one for one in self.problems if one.source != source]
-        self.problems.append(Problem(source, str(error)))
+        self.problems.append(Problem(source, str(error), key))
+
+    def dismiss(self, problem: Problem) -> None:
+        if problem in self.problems:
+            self.problems.remove(problem)
+        self.failed.pop(problem.key, None)
+        self.forget_files()
 
     def replace_columns(self, key: str, **changes: object) -> None:
         """Correct how a prediction file's columns are understood."""

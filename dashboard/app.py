@@ -14,18 +14,21 @@ sys.path[:] = [
 
 import streamlit as st  # noqa: E402
 
-from components import cached, links, sidebar, state, uploads  # noqa: E402
+from components import cached, links, progress, races, sidebar, state  # noqa: E402
 
-uploads.keep_upload_addresses()
+races.close_races()
 st.set_page_config(page_title="Sidelight", page_icon="🔦", layout="wide", initial_sidebar_state=300)
 session = state.app_state()
 links.start(session, cached.sample_model, cached.sample_table)
+progress.begin(session)
+links.write_link(session)  # what has just come in is kept before anything is drawn
 page = st.navigation(
     [
         st.Page(ROOT / "pages" / "home.py", title="Home", icon=":material/home:", default=True),
         st.Page(ROOT / "pages" / "performance.py", title="Performance", icon=":material/target:"),
     ]
 )
-sidebar.show_sidebar(session)
+sidebar.show_sidebar(session, at_home=page.title == "Home")
 page.run()
 links.write_link(session)
+progress.follow(session)

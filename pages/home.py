@@ -2,23 +2,23 @@
 
 import streamlit as st
 
-from components import loading, state
+from components import loading, state, understanding
 
 session = state.app_state()
 st.title("What are we looking at?")
 loading.show_samples(session)
 loading.show_uploads(session)
-loading.show_problems(session)
+loading.show_way_in(session)
 if session.table is not None:
     st.header("What was understood", anchor=False)
-loading.show_understood(session)
-loading.show_ledger(session)
+understanding.show_understood(session)
+understanding.show_ledger(session)
 if session.roles is not None:
     with st.expander("Columns and their roles", icon=":material/view_column:"):
-        loading.show_columns(session)
+        understanding.show_columns(session)
 if session.table is not None:
     st.header("Models", anchor=False)
-    loading.show_models(session)
+    understanding.show_models(session)
 if session.evalset is not None and session.entries:
     st.page_link(
         "../pages/performance.py", label="Compare their performance", icon=":material/target:"

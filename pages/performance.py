@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from components import cached, inputs, panels, state
+from components import cached, inputs, panels, progress, state
 from dashboard.gallery import exhibits
 
 session = state.app_state()
@@ -10,11 +10,12 @@ st.title("Where does each model go wrong?")
 panels.needs(session)
 answer = st.container()
 with panels.guard_page("The comparison"):
+    progress.wait_for_answers(session)
     answers = cached.answers(session)
     panels.show_failures(answers.failures)
     panels.needs_answers(answers)
     view = inputs.view(session, answers)
-    table = cached.score_table(answers, view)
+    table = cached.score_table(answers, view, session.workspace)
     panels.show_headline(answers, table, view, answer)
     panels.show_scores(session, answers, table)
 shown = exhibits(answers.evalset.target.task, answers.predictions)

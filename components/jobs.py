@@ -1,0 +1,87 @@
+"""Slow work beside the script: a thread with progress, cancel and a result.
+
+The script that asks waits in short steps and calls Streamlit between them, so that any click, or
+a change of page, interrupts the waiting and never the work.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+__all__ = ["Job"]
+
+T = TypeVar("T")
+
+
+class Job(Generic[T]):
+    """One piece of work, running from the moment it is made.
+
+    `work` gets the job itself: it may `report` how far it is, and should stop when `cancelled`
+    says so. Work that cannot stop runs on unheard.
+    """
+
+    def __init__(self, title: str, work: Callable[[Job[T]], T]) -> None:
+        self.title = title
+        self.sentence = ""
+        self.fraction: float | None = None
+        self._started = time.monotonic()
+        self._finished = threading.Event()
+        self._cancelled = threading.Event()
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        # A daemon: a model that never answers must not keep the server from stopping.
+        threading.Thread(target=self._run, args=(work,), name=f"job {title}", daemon=True).start()
+
+    def _run(self, work: Callable[[Job[T]], T]) -> None:
+        try:
+            self._result = work(self)
+        except BaseException as error:  # noqa: BLE001  # raised again where the result is asked for
+            self._error = error
+        finally:
+            self._finished.set()
+
+    # -- from the work ----------------------------------------------------------------------
+
+    def report(self, done: float, total: float, sentence: str = "") -> None:
+        """How far it is; `total` 0 where that is not known."""
+        self.fraction = min(max(done / total, 0.0), 1.0) if total else None
+        self.sentence = sentence
+
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    # -- from the script --------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    @property
+    def done(self) -> bool:
+        return self._finished.is_set()
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._started
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is done, after at most this long."""
+        return self._finished.wait(seconds)
+
+    def result(self) -> T:
+        """What the work returned, waiting for it; what it raised is raised here."""
+        self._finished.wait()
+        if self._error is not None:
+            raise self._error
+        result: Any = self._result
+        return result  # type: ignore[no-any-return]
+
+    def words(self) -> str:
+        """The title, how far it is, and how long it has taken once that is noticeable."""
+        said = f"{self.title}: {self.sentence}" if self.sentence else self.title
+        if self.fraction is not None:
+            said = f"{said}, {self.fraction:.0%}"
+        return f"{said} … {self.seconds:.0f} s" if self.seconds >= 2 else f"{said} …"

@@ -1,0 +1,176 @@
+"""Progress of slow work: what runs, how far it is, a way to cancel.
+
+Files on their way in are looked after by a fragment, so that the page stays alive and other pages
+can be opened; the answers that a page cannot do without are waited for, in steps that any click
+interrupts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NoReturn
+
+import streamlit as st
+
+from components import cached, opening
+from components.entries import Waiting
+from components.jobs import Job
+from components.markup import plain
+from components.state import AppState, ModelEntry, forget_widgets
+from dashboard.settings import get_settings
+
+__all__ = [
+    "begin",
+    "follow",
+    "show_opening",
+    "show_reading",
+    "stop_here",
+    "wait_for_answers",
+]
+
+_STEP = 0.1  # seconds between two looks
+_POLL = 0.5
+_SILENT = 0.3  # what is done by then is not worth a line that flashes
+
+
+def begin(state: AppState) -> None:
+    """Take over what has been finished since the last run; before anything is drawn."""
+    if opening.settle(state):
+        forget_widgets("focus", "threshold", "rule")
+
+
+# -- rows ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A job as it is shown: `key` tells its button from others, `cancel` is what that does."""
+
+    job: Job[Any]
+    key: str
+    cancel: Callable[[], None]
+
+    def show(self, narrow: bool = False) -> Any:
+        """What runs and how far it is, with a button that cancels it; the text's place."""
+        text, button = st.columns([4, 1] if narrow else [6, 1], vertical_alignment="center")
+        place = text.empty()
+        button.button(
+            "" if narrow else "Cancel",
+            key=f"cancel-{self.key}",
+            type="tertiary",
+            icon=":material/close:",
+            help="Cancel" if narrow else None,
+            on_click=self.cancel,
+        )
+        _draw(self.job, place)
+        return place
+
+
+def _draw(job: Job[Any], place: Any) -> None:
+    text = plain(job.words())
+    if job.fraction is None:
+        place.markdown(f":material/hourglass_top: {text}")
+    else:
+        place.progress(job.fraction, text)
+
+
+# -- files on their way in ------------------------------------------------------------------------
+
+
+def _on_their_way(state: AppState) -> list[Job[Any]]:
+    jobs: list[Job[Any]] = [one.job for one in state.waiting if one.job is not None]
+    return [*jobs, state.reading] if state.reading is not None else jobs
+
+
+def show_reading(state: AppState, *, narrow: bool = False) -> None:
+    """A row for the data that is being read, alive until it is."""
+    if state.reading is not None:
+        _show(_Row(state.reading, "data", partial(opening.cancel_reading, state)), narrow)
+
+
+def show_opening(state: AppState, waiting: Waiting, *, narrow: bool = False) -> None:
+    """A row for a file that is being looked into or opened, alive until it is."""
+    if waiting.job is not None:
+        cancel = partial(opening.cancel, state, waiting.key)
+        _show(_Row(waiting.job, waiting.key, cancel), narrow)
+
+
+def _show(row: _Row, narrow: bool) -> None:
+    if _has_browser():
+        _watch(row, narrow)
+    else:
+        row.show(narrow)
+
+
+@st.fragment(run_every=_POLL)
+def _watch(row: _Row, narrow: bool) -> None:
+    if row.job.done:
+        st.rerun()
+    row.show(narrow)
+
+
+def _has_browser() -> bool:
+    """Whether somebody runs fragments again; without, a run must wait for itself."""
+    return st.context.url is not None
+
+
+def follow(state: AppState) -> None:
+    """What comes when the page is drawn: a spare worker, and waiting where nobody else looks."""
+    opening.get_ready()
+    jobs = _on_their_way(state)
+    if not jobs or _has_browser():
+        return
+    tick = st.empty()
+    while not any(job.done for job in jobs):
+        jobs[0].wait(_STEP)
+        tick.empty()
+    st.rerun()
+
+
+def stop_here(state: AppState) -> NoReturn:
+    """End the page early, but not before files on their way in are looked after."""
+    follow(state)
+    st.stop()
+
+
+# -- answers ------------------------------------------------------------------------------------
+
+
+def wait_for_answers(state: AppState) -> None:
+    """Wait until every shown model has answered; the page has nothing to show before that.
+
+    Each step calls Streamlit, which is where a click or a change of page breaks in.
+    """
+    jobs = [(entry, cached.asked(state, entry)) for entry in state.shown if not entry.stopped]
+    place, tick = st.empty(), st.empty()
+    bars: list[tuple[Job[Any], Any]] = []
+    while slow := next((job for _, job in jobs if not job.done), None):
+        slow.wait(_STEP)
+        tick.empty()
+        if not bars and not slow.done and slow.seconds > _SILENT:
+            with place.container():
+                bars = _draw_jobs(jobs)
+        for job, bar in bars:
+            if not job.done:
+                _draw(job, bar)
+    place.empty()
+
+
+def _draw_jobs(jobs: list[tuple[ModelEntry, Job[Any]]]) -> list[tuple[Job[Any], Any]]:
+    bars = [
+        (job, _Row(job, entry.key, partial(_stop, entry, job)).show())
+        for entry, job in jobs
+        if not job.done
+    ]
+    for _ in range(get_settings().max_models - len(bars)):
+        st.empty()  # in the place of rows of the run before, which would linger
+    return bars
+
+
+def _stop(entry: ModelEntry, job: Job[Any]) -> None:
+    """Ask it no more; others may share a sample's answers, so that work goes on."""
+    entry.stopped = True
+    if entry.uploaded:
+        job.cancel()

@@ -1,0 +1,71 @@
+"""Two races of Streamlit 1.67 that lose what a person did, closed.
+
+Both are shown, with how often they struck, in `docs/decisions/0009-races-in-streamlit.md`. This is
+the only place that touches Streamlit's internals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
+
+__all__ = ["close_races", "keeping_addresses", "of_the_page_at_hand"]
+
+_ADDRESSES = "file_urls_response"
+
+
+def close_races() -> None:
+    """Close both. Calling it again changes nothing."""
+    if not hasattr(ForwardMsgQueue.clear, "__wrapped__"):
+        ForwardMsgQueue.clear = keeping_addresses(ForwardMsgQueue.clear)  # type: ignore[method-assign]
+        AppSession.request_rerun = of_the_page_at_hand(  # type: ignore[method-assign]
+            AppSession.request_rerun
+        )
+
+
+def keeping_addresses(clear: Callable[..., None]) -> Callable[..., None]:
+    """Let the answer to "where may I send this file?" survive the start of a run.
+
+    Without, the answer is dropped when a run begins before it was sent; the browser waits for ever
+    and the file is lost without a word.
+    """
+
+    @wraps(clear)
+    def clear_the_rest(
+        self: ForwardMsgQueue,
+        retain_lifecycle_msgs: bool = False,
+        fragment_ids_this_run: list[str] | None = None,
+    ) -> None:
+        waiting = [one for one in self._queue if one.WhichOneof("type") == _ADDRESSES]
+        clear(self, retain_lifecycle_msgs, fragment_ids_this_run)
+        if retain_lifecycle_msgs:
+            kept = {id(one) for one in self._queue}
+            self._queue.extend(one for one in waiting if id(one) not in kept)
+
+    return clear_the_rest
+
+
+def of_the_page_at_hand(request_rerun: Callable[..., None]) -> Callable[..., None]:
+    """Ignore timers of a page that the person has just left.
+
+    A fragment that runs every half second asks for the page it stands on. When that meets the
+    click that asks for another page, Streamlit merges the two and goes to the timer's page.
+    """
+    asked: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+    @wraps(request_rerun)
+    def request_of_this_page(self: Any, client_state: Any) -> None:
+        if client_state is not None:
+            page = client_state.page_script_hash
+            if not client_state.is_auto_rerun:
+                asked[self] = page
+            elif page != (asked.get(self) or page):  # a first request may name no page
+                return
+        request_rerun(self, client_state)
+
+    return request_of_this_page

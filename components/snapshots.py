@@ -1,0 +1,461 @@
+"""What a session has loaded and chosen as plain JSON, and back: `snapshot`, `restore`.
+
+A snapshot names files by digest and holds none. It may come from a file that a stranger exported,
+so every value is checked on its way in: what is no text, no number in its bounds or no known word
+stops the whole, with one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+from weakref import WeakValueDictionary
+
+from components.entries import Companion, History, ModelEntry, Problem, Source, Waiting
+from components.opening import loader, stage_model
+from components.state import AppState
+from dashboard.contracts import Label, Model, ScoreKind, Task, canonical_label
+from dashboard.data import (
+    PredictionColumns,
+    Roles,
+    Table,
+    identify_history,
+    read_data_files,
+    read_table,
+    read_tables,
+)
+from dashboard.diagnostics.operating import RULES
+from dashboard.errors import DiagnosticsError, WorkspaceError
+from dashboard.frames import (
+    FrameError,
+    decode_info,
+    encode_info,
+    plain_text,
+    tag_value,
+    untag_value,
+)
+from dashboard.gallery import EXHIBITS, Cells
+from dashboard.models import carries_code, identify
+from dashboard.samples import Sample, list_samples, read_sample
+from dashboard.settings import get_settings
+
+__all__ = ["LISTS", "Readers", "digests", "restore", "snapshot"]
+
+VERSION = 1
+MAX_NAME = 20_000
+SLOTS = 64
+LISTS = ("sources", "earlier", "waiting", "companions", "histories")  # of names and digests
+SINGLE = ("id", "weight", "group", "time", "split")
+T = TypeVar("T")
+
+# Tables that some session of this server still holds: a refresh reads nothing anew.
+_HELD: WeakValueDictionary[tuple[tuple[str, str], ...], Table] = WeakValueDictionary()
+
+
+@dataclass(frozen=True)
+class Readers:
+    """Where contents come from.
+
+    Attributes
+    ----------
+    path : digest → where the upload lies; raises `WorkspaceError` when it is gone.
+    model, table : the cached readers of samples.
+    foreign : somebody else may have put the files there: those that carry code are asked about.
+    """
+
+    path: Callable[[str], Path]
+    model: Callable[[Sample, str], Model]
+    table: Callable[[Sample, str], Table]
+    foreign: bool = False
+
+
+# -- out ---------------------------------------------------------------------------------------
+
+
+def snapshot(state: AppState) -> dict[str, Any]:
+    """The state as JSON values; equal states give equal snapshots."""
+    if state.table is not None and state.sources:
+        _HELD.setdefault(_key(state.sources), state.table)
+    return {
+        "version": VERSION,
+        "sample": state.sample,
+        "sources": _pairs(state.sources),
+        "earlier": _pairs(state.earlier),
+        "roles": None if state.roles is None else _roles_out(state.roles),
+        "task": None if state.task is None else state.task.value,
+        "pos_label": tag_value(state.pos_label),
+        "split_value": state.split_value,
+        "reference": state.reference,
+        "view": {name: getattr(state, name) for name in _VIEW},
+        "models": [_entry_out(state, entry) for entry in state.entries],
+        "waiting": [[one.name, one.key] for one in state.waiting],
+        "failed": [
+            [one.source, one.key, one.message] for one in state.problems if one.key in state.failed
+        ],
+        "companions": _pairs(state.companions),
+        "histories": _pairs(state.histories),
+        "consented": sorted(state.consented),
+    }
+
+
+def _key(sources: Sequence[Source]) -> tuple[tuple[str, str], ...]:
+    return tuple((one.name, one.digest) for one in sources)
+
+
+def _pairs(sources: Sequence[Any]) -> list[list[str]]:
+    return [[one.name, one.digest] for one in sources]
+
+
+def digests(given: Mapping[str, Any]) -> set[str]:
+    """The digests of all uploads that a snapshot names."""
+    lists = [given[name] for name in LISTS]
+    found = {digest for pairs in lists for _, digest in pairs}
+    found |= {digest for _, digest, _ in given["failed"]}
+    for entry in given["models"]:
+        if entry["kind"] in ("model", "predictions"):
+            found |= {entry["key"], *(digest for _, digest in entry["helpers"])}
+    return found
+
+
+def _roles_out(roles: Roles) -> dict[str, Any]:
+    return {
+        "target": list(roles.target),
+        "features": list(roles.features),
+        "ignore": list(roles.ignore),
+        **{name: getattr(roles, name) for name in SINGLE},
+        "reasons": dict(roles.reasons),
+        "columns": list(roles.columns),
+        "named": list(roles.named),
+    }
+
+
+def _entry_out(state: AppState, entry: ModelEntry) -> dict[str, Any]:
+    info = entry.known
+    return {
+        "key": entry.key,
+        "kind": _kind(state, entry),
+        "name": entry.name,
+        "file": entry.file,
+        "slot": entry.slot,
+        "shown": entry.shown,
+        "arrival": entry.arrival,
+        "columns": None if entry.columns is None else _columns_out(entry.columns),
+        "helpers": _pairs(entry.helpers),
+        "info": None if info is None else encode_info(info),
+        "size": 0 if info is None else info.size,
+    }
+
+
+def _kind(state: AppState, entry: ModelEntry) -> str:
+    if not entry.uploaded:
+        return "columns" if "#" in entry.key else "sample"
+    return "model" if entry.table is None else "predictions"
+
+
+def _columns_out(columns: PredictionColumns) -> dict[str, Any]:
+    return {
+        "label": columns.label,
+        "scores": [[name, tag_value(of)] for name, of in columns.scores.items()],
+        "id": columns.id,
+        "labels": [[name, tag_value(of)] for name, of in columns.labels.items()],
+        "kind": None if columns.kind is None else columns.kind.value,
+        "notes": list(columns.notes),
+    }
+
+
+# -- in: single values ---------------------------------------------------------------------------
+
+
+class _Wrong(Exception):
+    """A value of the snapshot is not what it should be."""
+
+
+def _text(value: Any, limit: int = MAX_NAME) -> str:
+    if not isinstance(value, str) or len(value) > limit:
+        raise _Wrong
+    return plain_text(value, limit)
+
+
+def _maybe(read: Callable[[Any], T], value: Any) -> T | None:
+    return None if value is None else read(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _Wrong
+    return value
+
+
+def _number(value: Any, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise _Wrong
+    return float(value)
+
+
+def _whole(value: Any, high: int) -> int:
+    if type(value) is not int or not 0 <= value <= high:
+        raise _Wrong
+    return value
+
+
+def _word(value: Any, words: Any) -> Any:
+    if not isinstance(value, str) or value not in words:
+        raise _Wrong
+    return value
+
+
+def _digest(value: Any) -> str:
+    text = _text(value, 64)
+    if len(text) != 64 or set(text) - set("0123456789abcdef"):
+        raise _Wrong
+    return text
+
+
+def _each(read: Callable[[Any], T], values: Any, limit: int = 100_000) -> list[T]:
+    if not isinstance(values, list) or len(values) > limit:
+        raise _Wrong
+    return [read(value) for value in values]
+
+
+def _names(values: Any) -> tuple[str, ...]:
+    return tuple(_each(_text, values))
+
+
+def _label(value: Any) -> Label | None:
+    return _maybe(canonical_label, untag_value(value, MAX_NAME))
+
+
+def _source(value: Any) -> Source:
+    name, digest = _each(_text, value, 2)
+    return Source(name, _digest(digest))
+
+
+_VIEW: dict[str, Callable[[Any], Any]] = {
+    "threshold": lambda value: _number(value, 0.0, 1.0),
+    "rule": lambda value: _word(value, RULES),
+    "label": lambda value: _maybe(_text, value),
+    "normalise": lambda value: _word(value, get_args(Cells)),
+    "against_rest": _flag,
+    "cost_fp": lambda value: _number(value, 0.0, 1e9),
+    "cost_fn": lambda value: _number(value, 0.0, 1e9),
+    "tab": lambda value: _word(value, ("", *EXHIBITS)),
+    "picture": lambda value: _word(value, ("png", "svg")),
+}
+
+
+def _roles(value: Any) -> Roles:
+    reasons = value["reasons"]
+    if not isinstance(reasons, dict):
+        raise _Wrong
+    return Roles(
+        target=_names(value["target"]),
+        features=_names(value["features"]),
+        ignore=_names(value["ignore"]),
+        **{name: _maybe(_text, value[name]) for name in SINGLE},
+        reasons={_text(column): _text(reason) for column, reason in reasons.items()},
+        columns=_names(value["columns"]),
+        named=_names(value["named"]),
+    )
+
+
+def _columns(value: Any) -> PredictionColumns:
+    def pairs(given: Any) -> dict[str, Any]:
+        return {_text(name): _label(of) for name, of in _each(tuple, given)}
+
+    return PredictionColumns(
+        label=_maybe(_text, value["label"]),
+        scores=pairs(value["scores"]),
+        id=_maybe(_text, value["id"]),
+        labels=pairs(value["labels"]),
+        kind=_maybe(ScoreKind, value["kind"]),
+        notes=_names(value["notes"]),
+    )
+
+
+# -- in ------------------------------------------------------------------------------------------
+
+
+def restore(state: AppState, given: Mapping[str, Any], readers: Readers) -> None:
+    """Make a fresh state what the snapshot says. No model is opened and no worker started.
+
+    A file that is gone is reported, and the rest goes on.
+
+    Raises
+    ------
+    WorkspaceError : it is no snapshot, of a newer version, or a value in it is not sound.
+    """
+    if not given:
+        return
+    if given.get("version") != VERSION:
+        raise WorkspaceError(
+            f"This workspace was written by another version of Sidelight "
+            f"({str(given.get('version'))[:20]}; this one reads {VERSION}). Update Sidelight."
+        )
+    try:
+        state.consented = set(_each(_digest, given["consented"], 10_000))
+        _restore_data(state, given, readers)
+        _restore_models(state, given, readers)
+        _restore_rest(state, given, readers)
+    except (_Wrong, FrameError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise WorkspaceError(
+            "The description of this workspace is damaged. Start a new one, or import a backup."
+        ) from error
+
+
+def _restore_data(state: AppState, given: Mapping[str, Any], readers: Readers) -> None:
+    state.task = _maybe(Task, given["task"])
+    state.pos_label = _label(given["pos_label"])
+    state.split_value = _maybe(_text, given["split_value"])
+    roles = _maybe(_roles, given["roles"])
+    state.sources = tuple(_each(_source, given["sources"], 10_000))
+    try:
+        if given["sample"] is not None:
+            sample = read_sample(_word(given["sample"], {one.key for one in list_samples()}))
+            state.table, state.sample = readers.table(sample, sample.data), sample.key
+        elif state.sources:
+            state.table = _read(state, readers)
+        state.roles = roles if state.table is not None else None
+        state.rebuild()
+    except DiagnosticsError as error:
+        state.report(state.sources[0].name if state.sources else "The data", error)
+
+
+def _read(state: AppState, readers: Readers) -> Table:
+    """The data as it was read before: uploads, or files of the server's folder of large data."""
+    key = _key(state.sources)
+    names = [one.name for one in state.sources]
+    try:
+        paths = [readers.path(one.digest) for one in state.sources]
+    except WorkspaceError:
+        if not get_settings().data_dir:
+            raise
+        return _read_on_server(state, names)
+    state.files.update({one.digest: path for one, path in zip(state.sources, paths, strict=True)})
+    table = _HELD.get(key)
+    if table is None:
+        uploads = list(zip(paths, names, strict=True))
+        table = read_table(*uploads[0]) if len(uploads) == 1 else read_tables(uploads)
+    return _HELD.setdefault(key, table)
+
+
+def _read_on_server(state: AppState, names: list[str]) -> Table:
+    table = read_data_files(names)
+    if any(one.digest != table.digest for one in state.sources):
+        text = "The file has changed since this workspace was last open; it is read as it is now."
+        state.problems.append(Problem(names[0], text))
+        state.sources = tuple(Source(name, table.digest) for name in names)
+    return table
+
+
+def _restore_models(state: AppState, given: Mapping[str, Any], readers: Readers) -> None:
+    for value in _each(dict, given["models"], SLOTS):
+        key = _text(value["key"])
+        entry = ModelEntry(
+            key=key,
+            name=state.free_name(_text(value["name"], 200)),
+            file=_text(value["file"]),
+            slot=_free(state, _whole(value["slot"], SLOTS)),
+            shown=_flag(value["shown"]),
+            arrival=_whole(value["arrival"], 1 << 48),
+            columns=_maybe(_columns, value["columns"]),
+            helpers=tuple(_each(_source, value["helpers"], 1_000)),
+        )
+        if value["info"] is not None:
+            size = _whole(value["size"], 1 << 48)
+            entry.info = decode_info(value["info"], digest=key, size=size)
+        fill = _FILL[_word(value["kind"], _FILL)]
+        try:
+            if fill(state, entry, readers):
+                state.entries.append(entry)
+        except DiagnosticsError as error:
+            state.report(entry.file, error)
+    state.reference = _maybe(_text, given["reference"])
+
+
+def _free(state: AppState, slot: int) -> int:
+    """The slot unless another model has it: each has a colour of its own."""
+    return state.free_slot() if any(one.slot == slot for one in state.entries) else slot
+
+
+# Each gives the entry what it needs; False: it does not stand among the models yet.
+
+
+def _fill_model(state: AppState, entry: ModelEntry, readers: Readers) -> bool:
+    for digest in (_digest(entry.key), *(one.digest for one in entry.helpers)):
+        state.files[digest] = readers.path(digest)
+    path = readers.path(entry.key)
+    if readers.foreign and carries_code(identify(path.read_bytes(), entry.file)):
+        stage_model(state, entry.file, path)
+        state.waiting[-1].slot = entry.slot
+        return False
+    entry.load = loader(state, entry.key, entry.file, entry.helpers)
+    return True
+
+
+def _fill_predictions(state: AppState, entry: ModelEntry, readers: Readers) -> bool:
+    path = state.files[entry.key] = readers.path(_digest(entry.key))
+    source = (Source(entry.file, entry.key),)
+    entry.table = _HELD.get(_key(source)) or read_table(path, entry.file)
+    _HELD[_key(source)] = entry.table
+    return True
+
+
+def _fill_columns(state: AppState, entry: ModelEntry, readers: Readers) -> bool:
+    if state.table is None:
+        raise WorkspaceError("The data file that holds these predictions is gone. Load it again.")
+    entry.table = state.table
+    return True
+
+
+def _fill_sample(state: AppState, entry: ModelEntry, readers: Readers) -> bool:
+    sample = read_sample(entry.key.partition("/")[0])
+    item = next((one for one in sample.models if one.file == entry.file), None)
+    if item is None:
+        raise WorkspaceError(f"The sample {sample.title} no longer has this model. Remove it.")
+    if item.kind == "predictions":
+        entry.table = readers.table(sample, item.file)
+    else:
+        entry.load = partial(readers.model, sample, item.file)
+    return True
+
+
+_FILL: dict[str, Callable[[AppState, ModelEntry, Readers], bool]] = {
+    "model": _fill_model,
+    "predictions": _fill_predictions,
+    "columns": _fill_columns,
+    "sample": _fill_sample,
+}
+
+
+def _restore_rest(state: AppState, given: Mapping[str, Any], readers: Readers) -> None:
+    """The view, files that wait or failed, and what else was dropped."""
+    for name, read in _VIEW.items():
+        setattr(state, name, read(given["view"][name]))
+
+    def kept(source: Source) -> bool:
+        try:
+            state.files[source.digest] = readers.path(source.digest)
+        except WorkspaceError as error:
+            state.report(source.name, error)
+            return False
+        return True
+
+    state.earlier = tuple(filter(kept, _each(_source, given["earlier"], 10_000)))
+    for one in filter(kept, _each(_source, given["companions"], 1_000)):
+        state.companions.append(Companion(one.name, one.digest))
+    for one in filter(kept, _each(_source, given["histories"], 1_000)):
+        about = identify_history(readers.path(one.digest).read_bytes(), one.name)
+        state.histories.append(History(one.name, one.digest, about))
+    for one in filter(kept, _each(_source, given["waiting"], 1_000)):
+        try:
+            stage_model(state, one.name, readers.path(one.digest))
+        except DiagnosticsError as error:
+            state.report(one.name, error)
+    for name, key, message in _each(tuple, given["failed"], 1_000):
+        if kept(Source(_text(name), _digest(key))):
+            waiting = Waiting(key, name, state.free_slot(), 0, stage="failed")
+            state.failed[key] = waiting
+            state.problems.append(Problem(name, _text(message), key))

@@ -1,0 +1,125 @@
+"""What a person did survives a rerun of the page; nothing else changes."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests
+
+from components.races import close_races, of_the_page_at_hand
+
+
+def _queue() -> ForwardMsgQueue:
+    queue = ForwardMsgQueue()
+    answer, text = ForwardMsg(), ForwardMsg()
+    answer.file_urls_response.response_id = "one"
+    text.delta.new_element.text.body = "drawn"
+    text.metadata.delta_path.append(0)
+    queue.enqueue(text)
+    queue.enqueue(answer)
+    return queue
+
+
+def test_the_address_survives_the_start_of_a_run() -> None:
+    close_races()
+    close_races()
+    queue = _queue()
+    queue.clear(retain_lifecycle_msgs=True)
+    assert [one.WhichOneof("type") for one in queue.flush()] == ["file_urls_response"]
+    assert queue.is_empty()
+
+
+def test_in_a_fragment_it_is_sent_once() -> None:
+    close_races()
+    queue = _queue()
+    queue.clear(retain_lifecycle_msgs=True, fragment_ids_this_run=["other"])
+    kept = [one.WhichOneof("type") for one in queue.flush()]
+    assert kept.count("file_urls_response") == 1
+
+
+def test_streamlit_still_drops_addresses() -> None:
+    """In a fresh interpreter, without the patch. When this fails, the patch can go."""
+    code = (
+        "from streamlit.proto.ForwardMsg_pb2 import ForwardMsg\n"
+        "from streamlit.runtime.forward_msg_queue import ForwardMsgQueue\n"
+        "queue, answer = ForwardMsgQueue(), ForwardMsg()\n"
+        "answer.file_urls_response.response_id = 'one'\n"
+        "queue.enqueue(answer)\n"
+        "queue.clear(retain_lifecycle_msgs=True)\n"
+        "print(queue.is_empty())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+class Session:
+    """Takes requests as `AppSession` does, and remembers which pages it was asked for."""
+
+    def __init__(self) -> None:
+        self.pages: list[str] = []
+
+    def request_rerun(self, client_state: Any) -> None:
+        self.pages.append("again" if client_state is None else client_state.page_script_hash)
+
+
+@pytest.fixture
+def ask() -> Any:
+    session = Session()
+    request = of_the_page_at_hand(Session.request_rerun)
+
+    def one(page: str | None, timer: bool = False) -> list[str]:
+        state = None if page is None else ClientState(page_script_hash=page, is_auto_rerun=timer)
+        request(session, state)
+        return session.pages
+
+    return one
+
+
+def test_a_timer_of_the_page_that_was_left_is_ignored(ask: Any) -> None:
+    ask("home")
+    assert ask("home", timer=True) == ["home", "home"]
+    ask("performance")
+    assert ask("home", timer=True) == ["home", "home", "performance"]
+    assert ask("performance", timer=True)[-2:] == ["performance", "performance"]
+    assert ask("home") == ["home", "home", "performance", "performance", "home"]
+    assert ask("home", timer=True)[-1] == "home"
+    assert ask(None)[-1] == "again"
+
+
+def test_a_first_request_without_a_page_stops_no_timer(ask: Any) -> None:
+    ask("")
+    assert ask("home", timer=True) == ["", "home"]
+
+
+def test_sessions_do_not_stop_each_others_timers() -> None:
+    one, two = Session(), Session()
+    request = of_the_page_at_hand(Session.request_rerun)
+    request(one, ClientState(page_script_hash="home"))
+    request(two, ClientState(page_script_hash="performance"))
+    request(one, ClientState(page_script_hash="home", is_auto_rerun=True))
+    assert (one.pages, two.pages) == (["home", "home"], ["performance"])
+
+
+def test_streamlit_still_forgets_a_change_of_page() -> None:
+    """When this fails, the patch can go."""
+    requests = ScriptRequests()
+    requests.request_rerun(RerunData(page_script_hash="performance"))
+    requests.request_rerun(
+        RerunData(page_script_hash="home", fragment_id="timer", is_auto_rerun=True)
+    )
+    merged = requests.on_scriptrunner_ready().rerun_data
+    assert merged.page_script_hash == "home"
+
+
+def test_it_is_in_force_where_requests_arrive() -> None:
+    close_races()
+    assert hasattr(AppSession.request_rerun, "__wrapped__")
+    assert list(inspect.signature(AppSession.request_rerun).parameters) == ["self", "client_state"]
