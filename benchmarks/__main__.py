@@ -1,7 +1,8 @@
 """Run the benchmarks and write their tables into benchmarks/README.md: `make bench`.
 
-`python -m benchmarks [NAME ...] [--quick]`; a name is a module of this folder. Tables of
-benchmarks that were not run stay as they are. `--quick` prints and writes nothing.
+`python -m benchmarks [NAME ...] [--quick] [--full]`; a name is a module of this folder. Tables of
+benchmarks that were not run stay as they are. `--quick` prints and writes nothing; `--full` takes
+the largest size where there is a choice.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 
 Row = dict[str, object]
 
 README = Path(__file__).with_name("README.md")
-NAMES = ("thresholds", "server")
+NAMES = ("thresholds", "server", "workers", "tables", "workspaces")
 PACKAGES = ("numpy", "scikit-learn", "pandas", "streamlit", "plotly")
 
 
@@ -56,13 +58,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--quick", action="store_true", help="small, and written nowhere")
+    parser.add_argument("--full", action="store_true", help="the largest size there is")
     given = parser.parse_args(argv)
     unknown = set(given.names) - set(NAMES)
     if unknown:
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     for name in given.names or NAMES:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        rows = import_module(f"benchmarks.{name}").run(quick=given.quick)
+        run = import_module(f"benchmarks.{name}").run
+        sized = {"full": True} if given.full and "full" in signature(run).parameters else {}
+        rows = run(quick=given.quick, **sized)
         table = as_markdown(rows)
         print(table, flush=True)
         if not given.quick:

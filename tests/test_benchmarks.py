@@ -48,4 +48,4 @@ def test_facts_name_versions_and_no_host() -> None:
 def test_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         runner.main(["nothing"])
-    assert "no benchmark nothing; there are thresholds, server" in capsys.readouterr().err
+    assert "no benchmark nothing; there are thresholds, server, workers" in capsys.readouterr().err
