@@ -132,11 +132,15 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that could not be used, and the one sentence why; `key` where it can be retried."""
+    """A file that could not be used, and the one sentence why; `key` where it can be retried.
+
+    What is wrong with the link itself is told on whatever page it leads to.
+    """
 
     source: str
     message: str
     key: str = ""
+    in_link: bool = False
 
 
 @dataclass(frozen=True)

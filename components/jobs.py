@@ -6,14 +6,18 @@ a change of page, interrupts the waiting and never the work.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from dashboard.errors import DiagnosticsError
+
 __all__ = ["Job"]
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 
 
 class Job(Generic[T]):
@@ -31,15 +35,21 @@ class Job(Generic[T]):
         self._finished = threading.Event()
         self._cancelled = threading.Event()
         self._result: T | None = None
-        self._error: BaseException | None = None
+        self._error: DiagnosticsError | None = None
         # A daemon: a model that never answers must not keep the server from stopping.
         threading.Thread(target=self._run, args=(work,), name=f"job {title}", daemon=True).start()
 
     def _run(self, work: Callable[[Job[T]], T]) -> None:
         try:
             self._result = work(self)
-        except BaseException as error:  # noqa: BLE001  # raised again where the result is asked for
-            self._error = error
+        except DiagnosticsError as error:
+            self._error = error  # raised again where the result is asked for
+        except BaseException:  # noqa: BLE001  # an oversight of ours costs one sentence, no page
+            _LOG.exception("%s failed", self.title)
+            self._error = DiagnosticsError(
+                f"{self.title} failed in a way that was not foreseen. The server's log has the "
+                "details; the rest goes on."
+            )
         finally:
             self._finished.set()
 
@@ -72,7 +82,12 @@ class Job(Generic[T]):
         return self._finished.wait(seconds)
 
     def result(self) -> T:
-        """What the work returned, waiting for it; what it raised is raised here."""
+        """What the work returned, waiting for it.
+
+        Raises
+        ------
+        DiagnosticsError : what the work raised, or one sentence for an error nobody foresaw.
+        """
         self._finished.wait()
         if self._error is not None:
             raise self._error

@@ -51,7 +51,7 @@ def _open_workspace(state: AppState) -> bool:
         with st.spinner("Opening the workspace …"):
             workspaces.open_workspace(state, id)
     except DiagnosticsError as error:
-        state.report("The link", error)
+        state.problems.append(Problem("The link", str(error), in_link=True))
         return False
     return True
 
@@ -64,7 +64,9 @@ def _open_sample(
     if wanted not in known:
         there = f"which does not exist. There are: {', '.join(known)}."
         state.problems.append(
-            Problem(f"sample {wanted}", f"The link names the sample {wanted!r}, {there}")
+            Problem(
+                f"sample {wanted}", f"The link names the sample {wanted!r}, {there}", in_link=True
+            )
         )
         wanted = _DEFAULT_SAMPLE
     try:
@@ -82,7 +84,8 @@ def _number(state: AppState, name: str, now: float, high: float) -> float:
     except ValueError:
         value = math.nan
     if math.isnan(value):
-        state.problems.append(Problem("link", f"Its {name} {given!r} is no number: left out."))
+        said = f"Its {name} {given!r} is no number: left out."
+        state.problems.append(Problem("link", said, in_link=True))
         return now
     return min(max(value, 0.0), high)
 

@@ -18,7 +18,7 @@ from dashboard.sandbox.confinement import Confinement, describe_confinement, fin
 from dashboard.settings import get_settings
 from dashboard.wording import listing, shorten
 
-__all__ = ["show_samples", "show_uploads", "show_way_in"]
+__all__ = ["show_link_problems", "show_samples", "show_uploads", "show_way_in"]
 
 _AT_ONCE = 0.4  # what is read by then appears without a line of progress before
 _SENTENCES = 12
@@ -196,10 +196,16 @@ def show_way_in(state: AppState) -> None:
         _show_kept(state)
 
 
+def show_link_problems(state: AppState) -> None:
+    """On any page: the link that led here does not say what it seems to."""
+    for problem in [one for one in state.problems if one.in_link]:
+        _show_problem(state, problem)
+
+
 def _offer_all(state: AppState) -> None:
     """One answer for several files in which nothing but known models was found."""
     asking = [one for one in state.waiting if one.stage == "asking" and one.job is None]
-    known = [one for one in asking if not (_is_unusual(one) or one.inspection.private)]
+    known = [one for one in asking if not (_is_unusual(one) or _is_own(one))]
     if len(known) > 1 and find_confinement() is not Confinement.PROCESS:
         st.button(
             f"Open the {len(known)} files that name only parts of known models",
@@ -240,7 +246,7 @@ def _ask(state: AppState, waiting: Waiting) -> None:
     unusual = _is_unusual(waiting)
     if unusual:
         what = "carries code, and not only what models are made of:"
-    elif waiting.inspection.private or waiting.helpers:
+    elif _is_own(waiting):
         what = "carries code, some of it its author's own:"
     else:
         what = "carries code. All that it names are parts of known models:"
@@ -279,6 +285,11 @@ def _is_unusual(waiting: Waiting) -> bool:
     found = waiting.inspection
     own = (*found.private, *(f"{one.name.removesuffix('.py')}." for one in waiting.helpers))
     return not all(one.startswith(own) for one in (*found.calls, *found.names))
+
+
+def _is_own(waiting: Waiting) -> bool:
+    """Whether it needs its author's own classes, here or still missing."""
+    return bool(waiting.inspection.private or waiting.inspection.names)
 
 
 def _inside(waiting: Waiting) -> list[str]:

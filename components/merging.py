@@ -7,6 +7,7 @@ from typing import Any
 
 __all__ = ["merge"]
 
+_FILES = ("sample", "sources")
 _DATA = ("sample", "sources", "earlier", "roles", "task", "pos_label", "split_value")
 _LISTS = {"waiting": 1, "failed": 1, "companions": 1, "histories": 1}
 
@@ -16,10 +17,14 @@ def merge(
 ) -> dict[str, Any]:
     """What another window saved (`theirs`) with what was changed here since `base`.
 
-    Where both changed the same thing, what was done here, which is later, counts.
+    Where both changed the same thing, what was done here, which is later, counts; but for roles
+    given to data that they have replaced, whose files are gone.
     """
     merged = _newer(base, mine, theirs)
-    data = mine if any(mine[name] != base[name] for name in _DATA) else theirs
+    changed = any(mine[name] != base[name] for name in _DATA)
+    replaced = any(theirs[name] != base[name] for name in _FILES)
+    data = mine if any(mine[name] != base[name] for name in _FILES) else theirs
+    data = mine if changed and not replaced else data
     merged |= {name: data[name] for name in _DATA}
     merged["view"] = _newer(base["view"], mine["view"], theirs["view"])
     merged["consented"] = sorted({*mine["consented"], *theirs["consented"]})

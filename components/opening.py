@@ -138,7 +138,7 @@ def stage_folder_file(state: AppState, name: str) -> None:
 
 def is_for_models(name: str, content: Content) -> bool:
     """Whether a file is a model or belongs to one, wherever it was dropped."""
-    if name.lower().endswith(".py"):
+    if _is_source(name):
         return True
     kind = identify(_whole(content), name)
     return is_model(kind) or carries_code(kind)
@@ -171,12 +171,7 @@ def stage_model(state: AppState, name: str, content: Content, *, consent: bool =
     LimitExceeded : as many models as are compared at once are loaded already.
     ModelError : the same file is loaded already.
     """
-    limit = get_settings().max_models
-    if len(state.entries) + len(state.waiting) >= limit and not name.lower().endswith(".py"):
-        raise LimitExceeded(
-            f"{limit} models are loaded already, the most that are compared at once. "
-            "Remove one in the sidebar, then add this file again."
-        )
+    _refuse_too_many(state, name, content)
     key = _digest(content)
     _refuse_twin(state, key)
     state.failed.pop(key, None)
@@ -187,6 +182,25 @@ def stage_model(state: AppState, name: str, content: Content, *, consent: bool =
         state.consented.add(key)
     _look(state, waiting)
     return waiting
+
+
+def _refuse_too_many(state: AppState, name: str, content: Content) -> None:
+    """Files that are no models take no place; one that is being looked into may be a model."""
+    limit = get_settings().max_models
+    coming = [one for one in state.waiting if not _is_source(one.name)]
+    if len(state.entries) + len(coming) < limit or _is_source(name):
+        return
+    if identify_history(_whole(content), name) is not None:
+        return
+    where = "loaded or on their way in" if coming else "loaded already"
+    raise LimitExceeded(
+        f"{limit} models are {where}, the most that are compared at once. "
+        "Remove one, then add this file again."
+    )
+
+
+def _is_source(name: str) -> bool:
+    return name.lower().endswith(".py")
 
 
 def _refuse_twin(state: AppState, key: str) -> None:
@@ -243,7 +257,7 @@ def _find(request: _Request, job: Job[Found]) -> Found:
 
 def _found(request: _Request, job: Job[Found]) -> Found:
     name, content = request.waiting.name, _whole(request.content)
-    if name.lower().endswith(".py"):
+    if _is_source(name):
         _check_source(name, content)
         return Found(companion=True)
     history = identify_history(content, name)
@@ -391,9 +405,12 @@ def _take(state: AppState, waiting: Waiting) -> None:
     except BaseException:
         state.waiting.remove(waiting)
         raise
-    if found.inspection is not None:
+    if found.inspection is not None and found.helpers != tuple(state.companions):
+        _look(state, waiting)  # a file that belongs to it came while it was looked into
+    elif found.inspection is not None:
         waiting.inspection, waiting.helpers = found.inspection, found.helpers
         waiting.stage = "asking"
+    if found.inspection is not None:
         return
     state.waiting.remove(waiting)
     if found.companion:

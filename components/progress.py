@@ -32,6 +32,7 @@ __all__ = [
 
 _STEP = 0.1  # seconds between two looks
 _POLL = 0.5
+_LINGERING = 2  # parts of a question or a message beyond the first
 _SILENT = 0.3  # what is done by then is not worth a line that flashes
 
 
@@ -98,15 +99,23 @@ def show_opening(state: AppState, waiting: Waiting, *, narrow: bool = False) -> 
 
 
 def _show(row: _Row, narrow: bool) -> None:
-    if _has_browser():
-        _watch(row, narrow)
-    else:
+    """Each row in a place of its own, which the page draws and not the fragment.
+
+    Streamlit drops what a fragment drew and has not sent when that fragment runs again; were the
+    rows neighbours, the next one would have no place then, and the browser gives up the page.
+    """
+    if not _has_browser():
         row.show(narrow)
+        return
+    with st.container():
+        _watch(row, narrow)
+        for _ in range(_LINGERING):
+            st.empty()  # in the place of what stood here before, which would linger
 
 
 @st.fragment(run_every=_POLL)
 def _watch(row: _Row, narrow: bool) -> None:
-    if row.job.done:
+    if row.job.done or row.job.cancelled():  # what is cancelled may still take a while to end
         st.rerun()
     row.show(narrow)
 

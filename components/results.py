@@ -64,7 +64,7 @@ def _put(
 def recall_raw(kept: Kept, model: str, evalset: str) -> RawPredictions | None:
     """A model's answers for an evaluation set, both named by digest, if they were kept."""
     try:
-        frame = _get(kept, _key("raw", model, evalset))
+        frame = _get(kept, _key("raw", __version__, model, evalset))
         if frame is None:
             return None
         rows, header = frame.header.get("rows"), frame.header.get("raw")
@@ -82,7 +82,7 @@ def keep_raw(kept: Kept, model: str, evalset: str, raw: RawPredictions) -> None:
     try:
         header, arrays = encode_raw(raw)
         about = {"rows": len(arrays[0]) if arrays else 0, "raw": header}
-        _put(kept, _key("raw", model, evalset), about, arrays, model.partition(":")[0])
+        _put(kept, _key("raw", __version__, model, evalset), about, arrays, model.partition(":")[0])
     except DiagnosticsError as error:
         kept.problem = str(error)
 

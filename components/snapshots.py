@@ -23,6 +23,7 @@ from dashboard.data import (
     Roles,
     Table,
     identify_history,
+    infer_roles,
     read_data_files,
     read_table,
     read_tables,
@@ -317,10 +318,22 @@ def _restore_data(state: AppState, given: Mapping[str, Any], readers: Readers) -
             state.table, state.sample = readers.table(sample, sample.data), sample.key
         elif state.sources:
             state.table = _read(state, readers)
-        state.roles = roles if state.table is not None else None
+        if state.table is not None and roles is not None:
+            _give_roles(state, state.table, roles)
         state.rebuild()
     except DiagnosticsError as error:
         state.report(state.sources[0].name if state.sources else "The data", error)
+
+
+def _give_roles(state: AppState, table: Table, roles: Roles) -> None:
+    """The roles as they were; guessed anew where the columns are others now."""
+    if set(roles.as_dict()) == set(table.columns):
+        state.roles = roles
+        return
+    state.roles = infer_roles(table)
+    state.task = state.pos_label = state.split_value = None
+    text = "Its columns are others than before; their roles are guessed anew."
+    state.problems.append(Problem(f"Roles in {table.name}", text))
 
 
 def _read(state: AppState, readers: Readers) -> Table:

@@ -248,7 +248,8 @@ def show_models(state: AppState) -> None:
         )
     listing = pd.DataFrame(rows)
     told = [name for name in listing.columns if (listing[name] != "").any()]
-    st.dataframe(listing[told], hide_index=True, key="models-table")
+    # Another key for other rows: the browser keeps the column widths that it chose for a key.
+    st.dataframe(listing[told], hide_index=True, key=f"models-table-{hash(str(rows))}")
     for entry in state.entries:
         if entry.table is not None and entry.columns is not None:
             with st.expander(f"Columns of {plain(entry.file)}"):

@@ -84,9 +84,10 @@ def _show_kept(state: AppState, kept: Kept, who: Visitor) -> None:
         until = f" It is deleted when nobody opens it for {plural(days, 'day')}." if days else ""
         st.caption(f"Kept after every step, {_where(who)}.{until}")
     else:
+        first = "Sign in, and your" if who.owner is None else "Your"
         st.caption(
-            "Shared with you for reading: what you change here is not kept. Your first upload "
-            "starts a copy of your own."
+            f"Shared with you for reading: what you change here is not kept. {first} first "
+            "upload starts a copy of your own."
         )
     st.markdown("**Link**")
     st.code(_link(kept), language=None, wrap_lines=True)
@@ -214,7 +215,10 @@ def _share(state: AppState, kept: Kept) -> None:
 
 def _import(state: AppState, widget: str) -> None:
     upload = widget_value(widget)
-    if upload is not None:
+    # With a new key the browser may send the same file once more.
+    id = str(getattr(upload, "file_id", ""))
+    if upload is not None and id not in state.seen_uploads:
+        state.seen_uploads.add(id)
         content, name = upload.getvalue(), str(upload.name)  # type: ignore[attr-defined]
         _change(state, partial(workspaces.import_file, state, content, name))
 

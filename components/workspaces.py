@@ -36,6 +36,10 @@ __all__ = [
 ATTEMPTS = 5
 # What a session keeps when it turns to another workspace: uploads that it has seen are not new.
 _STAYS = ("seen_uploads", "version", "started")
+_INCOMPLETE = (
+    "The data of this workspace cannot be read, and nothing is saved over it. Load data, and what "
+    "is here is kept from then on."
+)
 
 
 @dataclass
@@ -94,11 +98,14 @@ def keep(state: AppState) -> bool:
     """
     try:
         kept = state.workspace or _begin(state)
-        if kept is None or (kept.incomplete and state.table is None):
+        if kept is None:
+            return False
+        if kept.incomplete and state.table is None:
+            state.unkept = _INCOMPLETE
             return False
         kept.incomplete = False
         if not kept.writable:
-            if set(state.files) <= kept.stored:
+            if set(state.files) <= kept.stored or visitor().owner is None:
                 return False
             kept = _own_copy(state, kept)
         merged = _save(state, kept)
@@ -144,26 +151,27 @@ def _save(state: AppState, kept: Kept) -> bool:
     now = _described(state, kept)
     if now == kept.saved:
         return False
+    state.forget_files()
     _store_files(state, kept, now)
     merged = False
     for _ in range(ATTEMPTS):
+        # What a person may still go back to is in `files`, and stays.
+        drop = kept.stored - digests(now) - state.files.keys()
         revision = kept.store.save_state(
-            kept.id,
-            now,
-            owner=kept.owner,
-            revision=kept.revision,
-            drop=kept.stored - digests(now),
-            title=_title(state),
+            kept.id, now, owner=kept.owner, revision=kept.revision, drop=drop, title=_title(state)
         )
         if revision is not None:
-            kept.revision, kept.saved, kept.stored = revision, now, digests(now)
+            kept.revision, kept.saved = revision, now
+            kept.stored -= drop
             kept.problem = ""
             break
         found, theirs = kept.store.open(kept.id, kept.owner)
         now = merge(kept.saved, now, theirs) if kept.saved and theirs else now
         kept.revision, merged = found.revision, True
     if merged:
+        reading, state.reading = state.reading, None  # an upload under way is not cancelled
         _turn_to(state, kept, now)
+        state.reading = reading
     return merged
 
 
@@ -221,7 +229,7 @@ def _turn_to(state: AppState, kept: Kept, given: dict[str, Any]) -> None:
     told = {**given, "consented": given.get("consented", []) if mine else []} if given else {}
     restore(fresh, told, _readers(kept, foreign=not mine))
     kept.incomplete = fresh.table is None and bool(fresh.sources or given.get("sample"))
-    kept.stored = {one.digest for one in kept.store.files(kept.id, kept.owner)}
+    kept.stored = {one.digest for one in kept.store.files(kept.id, kept.owner) if one.there}
     kept.saved = given if not given else _described(fresh, kept)
     _replace(state, fresh)
 
@@ -267,13 +275,21 @@ def delete(state: AppState) -> None:
     leave(state)
 
 
+def _signed_in() -> str:
+    owner = visitor().owner
+    if owner is None:
+        raise WorkspaceError("Workspaces are kept for people who have signed in. Sign in first.")
+    return owner
+
+
 def keep_copy(state: AppState) -> None:
     """Go on in a copy of one's own of a workspace that is shared for reading.
 
     Raises
     ------
-    WorkspaceError : it is no longer shared.
+    WorkspaceError : it is no longer shared, or nobody is signed in.
     """
+    _signed_in()
     if state.workspace is not None:
         _own_copy(state, state.workspace)
 
@@ -297,9 +313,7 @@ def import_file(state: AppState, content: bytes, name: str) -> None:
     ------
     DiagnosticsError : it is no exported workspace, or unsound; nothing has changed.
     """
-    place, owner = store(), visitor().owner
-    if owner is None:
-        raise WorkspaceError("Workspaces are kept for people who have signed in. Sign in first.")
+    place, owner = store(), _signed_in()
     id = import_workspace(place, content, name, owner)
     try:
         open_workspace(state, id)

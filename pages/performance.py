@@ -2,11 +2,12 @@
 
 import streamlit as st
 
-from components import cached, inputs, panels, progress, state
+from components import cached, inputs, loading, panels, progress, state
 from dashboard.gallery import exhibits
 
 session = state.app_state()
 st.title("Where does each model go wrong?")
+loading.show_link_problems(session)
 panels.needs(session)
 answer = st.container()
 with panels.guard_page("The comparison"):

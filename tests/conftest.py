@@ -125,8 +125,9 @@ def browser_path() -> Path:
 @pytest.fixture(scope="module")
 def browser(browser_path: Path) -> Iterator[Any]:
     """Playwright's Browser, one per test module."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=browser_path, args=ARGUMENTS)
         yield started

@@ -106,6 +106,11 @@ def test_types_that_join() -> None:
     assert "Read as text, as it is text in one of the files: 'a'." in table.source
 
 
+def test_whole_numbers_with_gaps_are_the_same_text_as_without() -> None:
+    files = [(b"a,b\n1,1\n,1\n3,1\n", "0.csv"), (b"a,b\nx,1\n1,1\n", "1.csv")]
+    assert read_tables(files).frame["a"].dropna().tolist() == ["1", "3", "x", "1"]
+
+
 def test_types_that_do_not_join() -> None:
     with pytest.raises(DataError, match=r"Column 'a' holds dates in 0.csv and numbers in 1.csv"):
         columns("2024-01-31,0", "5,1")

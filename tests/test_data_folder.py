@@ -63,9 +63,12 @@ def test_reading(folder: Path) -> None:
         "none.csv",
         "big.csv\0",
         "/etc/passwd",
+        "x" * 5000,
+        "circle.csv",
     ],
 )
 def test_nothing_outside(folder: Path, name: str) -> None:
+    (folder / "circle.csv").symlink_to("circle.csv")
     with pytest.raises(DataError, match="There is no file"):
         read_data_files([name], Settings(data_dir=str(folder)))
     with pytest.raises(DataError, match="There is no file"):

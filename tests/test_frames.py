@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import math
@@ -29,6 +30,7 @@ from dashboard.frames import (
     encode_info,
     encode_raw,
     fingerprint,
+    held_for_fingerprint,
     plain_text,
     read_frame,
     read_rows,
@@ -134,6 +136,7 @@ def test_a_byte_that_is_no_boolean_becomes_one() -> None:
         (declared(["<f8", [True]]), "no list of lengths"),
         (declared(["<f8", [1.0]]), "no list of lengths"),
         (declared(["<f8", [1 << 47, 1 << 47]]), "bytes of arrays"),
+        (declared(["<f8", [0, 1 << 47, 1 << 47]]), "that no array can have"),
         (declared(["<f8", [1 << 60]]), "no list of lengths"),
         (declared(["<f8", [1 << 22]]), "bytes of arrays"),
         (declared(*[["|u1", [0]]] * 101), "101 arrays"),
@@ -395,6 +398,13 @@ ARRAYS = (np.arange(3), np.zeros((3, 2)), np.zeros(2), np.float64(1), np.array([
         ({"classes": [{}]}, "no known type"),
         ({"score_kind": "other"}, "unknown"),
         ({"score_kind": []}, "unknown"),
+        ({"labels": {"at": 0, "values": ["a", "b", ["list", [1]]]}}, "a list or another container"),
+        ({"labels": {"at": 0, "values": ["a", "b", 1 << 1_001]}}, "too many digits"),
+        ({"labels": {"at": 0, "values": ["a", "b", ["Decimal", "sNaN"]]}}, "no Decimal"),
+        ({"classes": [["list", ["a", ["list", []]]]]}, "a list or another container"),
+        ({"classes": [["dict", []]]}, "a list or another container"),
+        ({"scores": {"list": 2, "parts": [{"at": 0}, {"at": 0}]}}, "array that is not there"),
+        ({"labels": {"at": 0}, "scores": {"at": 0}}, "array that is not there"),
         ({"notes": "one"}, "no short list"),
         ({"notes": [1]}, "type int"),
         ({"notes": ["a"] * 51}, "no short list"),
@@ -403,6 +413,12 @@ ARRAYS = (np.arange(3), np.zeros((3, 2)), np.zeros(2), np.float64(1), np.array([
 def test_predictions_that_were_not_asked_for(answer: dict[str, Any], words: str) -> None:
     with pytest.raises(FrameError, match=words):
         decode_raw(Frame({"notes": [], **answer}, ARRAYS), 3)
+
+
+def test_labels_that_would_fill_the_memory() -> None:
+    codes = np.broadcast_to(np.uint8(0), (1 << 15, (1 << 14) + 1))  # of a single byte in memory
+    with pytest.raises(FrameError, match="more labels than can be held"):
+        decode_raw(Frame({"labels": {"at": 0, "values": ["a"]}, "notes": []}, (codes,)), 1 << 15)
 
 
 # ---- what a model says of itself -------------------------------------------------------------
@@ -432,6 +448,7 @@ def test_descriptions_arrive_as_they_were() -> None:
         {"feature_names": "abc"}, {"feature_names": [1]}, {"feature_names": ["x" * 20_001]},
         {"n_features": -1}, {"n_features": True}, {"n_features": "3"}, {"input_shape": 3},
         {"input_shape": ["a"]}, {"classes": {}}, {"classes": [{}]},
+        {"classes": [["list", []]]}, {"classes": [1 << 1_001]}, {"classes": [["Decimal", "sNaN"]]},
     ],
     ids=repr,
 )  # fmt: skip
@@ -490,6 +507,12 @@ def test_every_kind_of_column_survives(tmp_path: Path) -> None:
         expected = frame[name].astype("f8") if name == "big-endian" else frame[name]
         pd.testing.assert_series_equal(back[name], expected)
     assert list(map(type, back["mixed"])) == list(map(type, frame["mixed"]))
+
+
+@pytest.mark.parametrize("dtype", [object, "string[python]"])
+def test_text_that_is_no_text(dtype: Any, tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows", pd.DataFrame({"a": pd.Series(["ü", "\ud800"], dtype=dtype)}))
+    assert read_rows(tmp_path / "rows")["a"].tolist() == ["ü", "?"]
 
 
 def test_sparse_columns_become_dense(tmp_path: Path) -> None:
@@ -621,6 +644,30 @@ def test_writing_into_a_frame_is_noticed(change: Any) -> None:
     assert fingerprint(frame) == before
     change(frame)
     assert fingerprint(frame) != before
+
+
+def test_other_categories_of_the_same_codes_are_noticed() -> None:
+    frame = pd.DataFrame({"a": pd.Categorical(["u", "v"])})
+    before = fingerprint(frame)
+    frame["a"] = frame["a"].cat.rename_categories({"u": "v", "v": "u"})
+    assert fingerprint(frame) != before
+
+
+@pytest.mark.parametrize("dtype", ["str", object])
+def test_what_lies_in_the_place_of_what_was_dropped_is_noticed(dtype: Any) -> None:
+    frame = pd.DataFrame({"a": range(2_000)})
+
+    def texts(letter: str) -> pd.Series[Any]:
+        return pd.Series([f"{letter}{at:06d}" for at in range(2_000)], dtype=dtype)
+
+    for _ in range(5):
+        frame["b"] = texts("x")
+        before, held = fingerprint(frame), held_for_fingerprint(frame)
+        del frame["b"]
+        gc.collect()
+        frame["b"] = texts("y")
+        assert fingerprint(frame) != before
+        del held, frame["b"]
 
 
 def test_writing_into_an_array_is_noticed() -> None:

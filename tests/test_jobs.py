@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from components.jobs import Job
-from dashboard.errors import ModelError
+from dashboard.errors import DiagnosticsError, ModelError
 
 
 def test_it_runs_at_once_and_brings_its_result() -> None:
@@ -78,3 +78,13 @@ def test_a_job_never_keeps_the_server_from_stopping() -> None:
     assert [one.daemon for one in mine] == [True]
     go_on.set()
     assert job.result() is True
+
+
+def test_an_error_that_nobody_foresaw_is_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    def work(job: Job[int]) -> int:
+        raise RuntimeError("secret detail")
+
+    with pytest.raises(DiagnosticsError, match=r"Opening a\.pkl failed in a way that") as caught:
+        Job("Opening a.pkl", work).result()
+    assert "secret detail" not in str(caught.value)
+    assert "secret detail" in caplog.text  # the log has it

@@ -200,3 +200,18 @@ def test_leading_zeros_and_dates_in_a_large_file() -> None:
 def test_has_leading_zeros() -> None:
     assert has_leading_zeros(b"a,b\n1,02\n", ",")
     assert not has_leading_zeros(b"a,b\n1,0.2\n0,10\n", ",")
+
+
+def test_quoted_cells_that_the_sample_does_not_show() -> None:
+    """Exports that quote every cell: a gap, a missing word and a fraction far down."""
+    many = '"5","1.5","word"\n' * 120_000
+    for odd in ('"7","2",""\n', '"NA","NA","NA"\n', '"1.5","null","x"\n'):
+        frame = same('"a","b","c"\n' + many + odd + many)
+        assert [str(dtype) for dtype in frame.dtypes][1:] == ["float64", "str"]
+        assert frame["a"].dtype.kind in "if"
+
+
+def test_a_last_line_of_blanks_makes_no_text_of_numbers() -> None:
+    data = ("a,b\n" + "5,x\n" * 120_000 + " \n").encode()
+    ours, theirs = both(data)
+    assert theirs["a"].dtype == "int64" and (ours is None or ours.equals(theirs))

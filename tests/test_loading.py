@@ -190,3 +190,22 @@ def test_files_on_their_way_arrive_on_any_page() -> None:
     _run(at)
     assert [one.name for one in _state(at).entries] == ["linear"]
     assert "Confusion matrices" in {one.value for one in at.header}
+
+
+def test_a_helper_beside_a_model_that_does_not_name_it_is_not_called_its_own() -> None:
+    at, content = _app(), pickle.dumps(_model())
+    _upload(at, "models", ("own.py", b"class Mine: pass\n"))
+    _upload(at, "models", ("linear.pkl", content))
+    assert "opened together with" in _text(at) and "parts of known models" in _text(at)
+
+
+def test_files_that_are_no_models_take_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIDELIGHT_MAX_MODELS", "1")
+    get_settings.cache_clear()
+    at, content = _app(), pickle.dumps(_model())
+    history = b"epoch,loss\n0,0.5\n1,0.4\n"
+    _upload(at, "models", ("own.py", b"a = 1\n"), ("linear.pkl", content), ("log.csv", history))
+    assert not at.error and [one.name for one in _state(at).histories] == ["log.csv"]
+    _upload(at, "models", ("other.pkl", content + b" "))
+    assert "on their way in" in at.error[0].value
+    get_settings.cache_clear()

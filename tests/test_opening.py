@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from components import opening
-from components.entries import ModelEntry, Waiting
+from components.entries import Companion, ModelEntry, Waiting
 from components.state import AppState
 from dashboard.errors import LimitExceeded, ModelError, UntrustedModel
 from dashboard.settings import get_settings
@@ -250,6 +250,18 @@ def test_an_own_class_comes_from_the_file_beside_it(own_class: bytes) -> None:
     assert own <= set(state.files) and own.issubset(state.entries[0].digest.split(":"))
     state.entries[0].model = None
     assert len(state.entries[0].need_model().predict(ROWS).scores) == 60
+
+
+def test_the_file_beside_it_may_come_while_it_is_looked_into(own_class: bytes) -> None:
+    state = AppState()
+    waiting = opening.stage_model(state, "clipped.pkl", own_class)
+    assert waiting.job is not None and waiting.job.wait(60)
+    key = hashlib.sha256(OWN_STEPS).hexdigest()
+    state.files[key] = OWN_STEPS
+    state.companions.append(Companion("own_steps.py", key))
+    _until_settled(state)
+    assert [one.name for one in waiting.helpers] == ["own_steps.py"]
+    assert not waiting.inspection.private
 
 
 def test_the_file_beside_it_may_come_first(own_class: bytes) -> None:

@@ -105,6 +105,8 @@ def test_progress_reaches_the_watcher(start: Start) -> None:
         "for part in (1, 2):\n"
         '    write({"id": ask["id"], "progress": [part, 2, "half\\x1b way"]}); time.sleep(.2)\n'
         'write({"id": ask["id"], "progress": [{}, "x"]}); time.sleep(.1)\n'
+        "for odd in ([10**400, 1], [1, 10**400], [-1, 2], [2, 1]):\n"
+        '    write({"id": ask["id"], "progress": [*odd, "x"]}); time.sleep(.1)\n'
         "answer()"
     )
     seen: list[Any] = []

@@ -60,6 +60,19 @@ def test_streamlit_still_drops_addresses() -> None:
     assert done.stdout.strip() == "True"
 
 
+def test_streamlit_still_drops_what_a_fragment_drew() -> None:
+    """Why `progress` gives each row a place of its own: its neighbour's place may never come."""
+    queue = ForwardMsgQueue()
+    for at, fragment in enumerate(("first", "second")):
+        row = ForwardMsg()
+        row.delta.new_element.text.body = fragment
+        row.delta.fragment_id = fragment
+        row.metadata.delta_path.extend([0, at])
+        queue.enqueue(row)
+    queue.clear(retain_lifecycle_msgs=True, fragment_ids_this_run=["first"])
+    assert [list(one.metadata.delta_path) for one in queue.flush()] == [[0, 1]]
+
+
 class Session:
     """Takes requests as `AppSession` does, and remembers which pages it was asked for."""
 

@@ -224,6 +224,7 @@ def test_json_integers_stay_exact() -> None:
     ("text", "words"),
     [
         ('[{"a": 1}, {"a": ', "not valid JSON"),
+        ('[{"a\\ud800": 1, "y": 0}]', "not valid JSON"),  # half of a character
         ('{"a": 1}\n{"a": 2}\n{"a": ', "data.json is not valid JSON in line 3"),
         ('{"a": 1, "b": 2}', "not a table"),
         ('{"a": [1, 2], "b": [1]}', "different lengths: a 2, b 1"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import gc
 import hashlib
+import itertools
 import os
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,6 +174,56 @@ def test_files_that_were_removed(shelf: Shelf) -> None:
     shelf.close()
     with pytest.raises(ModelError, match="Load the model again"):
         shelved.lend(shelf.new_inbox())
+
+
+def test_what_somebody_removed_is_put_there_again(shelf: Shelf) -> None:
+    frame = pd.DataFrame({"a": [1.0]})
+    first = shelf.shelve_file(b"x", digest(b"x")), shelf.shelve_rows(frame)
+    shutil.rmtree(shelf.folder)
+    again = shelf.shelve_file(b"x", digest(b"x")), shelf.shelve_rows(frame)
+    inbox = shelf.new_inbox()
+    for one in again:
+        assert (inbox / one.lend(inbox)).exists()
+    assert not any(one.path.exists() for one in first)
+
+
+def test_text_in_the_place_of_other_text_is_sent_anew(shelf: Shelf) -> None:
+    frame = pd.DataFrame({"a": range(2_000)})
+    for letter in "xyzxyz":
+        frame["b"] = pd.Series([f"{letter}{at:06d}" for at in range(2_000)], dtype="str")
+        found = read_rows(shelf.shelve_rows(frame).path)
+        if not shelf.is_unchanged(frame):
+            found = read_rows(shelf.shelve_rows(frame).path)
+            assert shelf.is_unchanged(frame)
+        assert found["b"].tolist() == frame["b"].tolist()
+        del frame["b"], found
+        gc.collect()
+
+
+def test_inboxes_leave_while_others_are_filled(shelf: Shelf) -> None:
+    inboxes = [shelf.new_inbox() for _ in range(200)]
+    shared = shelf.shelve_file(b"x", digest(b"x"))
+    for inbox in inboxes:
+        shared.lend(inbox)
+    stop, kept = threading.Event(), []
+
+    def lend() -> None:
+        for number in itertools.takewhile(lambda _: not stop.is_set(), range(2_000)):
+            shared.lend(inboxes[0], f"{number}")
+            content = str(number).encode()
+            kept.append(shelf.shelve_file(content, digest(content)))
+
+    thread, end = threading.Thread(target=lend), time.monotonic() + 2
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    thread.start()
+    try:
+        while thread.is_alive() and time.monotonic() < end:
+            shelf.remove_inbox(shelf.folder / "inbox-none")
+    finally:
+        sys.setswitchinterval(interval)
+        stop.set()
+        thread.join()
 
 
 def test_closing_removes_everything_and_it_can_be_used_again(tmp_path: Path) -> None:

@@ -522,11 +522,26 @@ def _as_listing(listing: bytes) -> bytes:
     return _zip([("workspace.json", listing), MEMBER])
 
 
-def _bomb() -> bytes:
-    content = b"0" * 30_000_000
+def _packed(content: bytes, pack: int) -> bytes:
     listing = _listing(files={_sha(content): "b"})
     members = [("workspace.json", listing), (f"files/{_sha(content)}", content)]
-    return _zip(members, zipfile.ZIP_DEFLATED)
+    return _zip(members, pack)
+
+
+def _overlapping() -> bytes:
+    """The first file holds the header and content of the second, so the same bytes count twice."""
+    inner = b"0" * 100_000
+    head = _zip([(f"files/{_sha(inner)}", inner)]).partition(b"PK\x01\x02")[0]
+    listing = _listing(files={_sha(head): "a", _sha(inner): "b"})
+    whole = _zip([("workspace.json", listing), (f"files/{_sha(head)}", head)])
+    at = whole.index(head)
+    twice = _zip([("workspace.json", listing), (f"files/{_sha(inner)}", inner)])
+    entry = twice[twice.rindex(b"PK\x01\x02") : twice.rindex(b"PK\x05\x06")]
+    entry = entry[:42] + at.to_bytes(4, "little") + entry[46:]
+    end = whole.rindex(b"PK\x05\x06")
+    size = end + len(entry) - whole.index(b"PK\x01\x02")
+    tail = whole[end : end + 8] + b"\3\0\3\0" + size.to_bytes(4, "little") + whole[end + 16 :]
+    return whole[:end] + entry + tail
 
 
 HOSTILE = {
@@ -555,7 +570,9 @@ HOSTILE = {
     "name": (_as_listing(_listing(files={GOOD: ["n"]})), "form"),
     "result": (_as_listing(_listing(results={"k": ["m", "x"]})), "form"),
     "surrogate": (_as_listing(_listing(title="\ud800")), "not a workspace"),
-    "bomb": (_bomb(), "needs 30.0 MB"),
+    "bomb": (_packed(b"0" * 30_000_000, zipfile.ZIP_DEFLATED), "packed again"),
+    "large": (_packed(b"0" * 30_000_000, zipfile.ZIP_STORED), "needs 30.0 MB"),
+    "shared content": (_overlapping(), "share their content"),
 }
 
 

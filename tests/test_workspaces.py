@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import zipfile
 from dataclasses import fields
 from pathlib import Path
@@ -22,9 +23,11 @@ from sklearn.linear_model import LogisticRegression
 from streamlit.testing.v1 import AppTest
 
 from components import opening, results, workspaces
+from components.jobs import Job
 from components.merging import merge
 from components.snapshots import digests, snapshot
 from components.state import AppState
+from components.visitors import Visitor
 from dashboard.contracts import RawPredictions, Target
 from dashboard.diagnostics.metrics import MetricRow, compute_metrics
 from dashboard.errors import WorkspaceError
@@ -554,3 +557,88 @@ def test_data_of_the_servers_folder_is_read_again_where_it_lies(
     changed = _app(w=at.query_params["w"])
     assert "has changed" in changed.error[0].value
     assert _state(changed).evalset is not None
+    (tmp_path / "big.csv").write_bytes(DATA.replace(b"kind", b"label"))
+    changed = _app(w=at.query_params["w"])  # not even the target is there
+    assert "columns are others" in changed.error[1].value
+    assert _state(changed).evalset is not None
+
+
+# -- what must not be lost ---------------------------------------------------------------------
+
+
+def test_data_that_one_may_go_back_to_stays_on_the_disk() -> None:
+    at = _upload(_filled(), "upload-data", "bad.csv", b"u,v\n" + b"1,\n2,\n3,\n" * 5)
+    assert _state(at).evalset is None
+    at.button(key="go-back").click()
+    assert _state(_sound(at.run())).unkept == ""
+    again = _app(w=at.query_params["w"])
+    assert not again.error
+    _equal(_seen(_state(at)), _seen(_state(again)))
+    kept = _state(again).workspace
+    assert kept is not None
+    assert "bad.csv" not in [one.name for one in kept.store.files(kept.id)]
+
+
+def test_roles_given_to_data_that_another_window_replaced_bring_nothing_back() -> None:
+    one = _filled()
+    two = _app(w=one.query_params["w"])
+    other = pd.DataFrame({"p": range(60), "q": np.arange(60) % 7, "target": ["x", "y"] * 30})
+    _upload(two, "upload-data", "other.csv", other.to_csv(index=False).encode())
+    one.selectbox(key=f"correct-positive-{_state(one).version}").set_value(0)
+    _sound(one.run())
+    for at in (one, _app(w=one.query_params["w"])):
+        table = _state(at).table
+        assert not at.error and table is not None and table.name == "other.csv"
+
+
+def test_an_upload_under_way_survives_what_another_window_saved() -> None:
+    one = _filled()
+    two = _app(w=one.query_params["w"])
+    key = _state(one).entries[0].key
+    two.text_input(key=f"name-{key}").set_value("Theirs")
+    _sound(two.run())
+    go_on = threading.Event()
+    state = _state(one)
+    job = state.reading = Job("Reading", lambda _: go_on.wait(60))  # type: ignore[assignment]
+    state.entries[1].name = "Mine"
+    assert workspaces.keep(state)
+    assert [entry.name for entry in state.entries] == ["Theirs", "Mine"]
+    assert state.reading is job and not job.cancelled()
+    go_on.set()
+
+
+def test_data_that_is_gone_can_be_uploaded_again() -> None:
+    at = _filled()
+    kept, id = _state(at).workspace, at.query_params["w"]
+    assert kept is not None
+    kept.store.file_path(kept.id, _state(at).sources[0].digest).unlink()
+    again = _app(w=id)
+    assert "nothing is saved" in _state(again).unkept
+    again = _upload(again, "upload-data", "rows.csv", DATA)
+    assert not _state(again).unkept
+    assert not _app(w=id).error
+
+
+def test_a_copy_is_kept_for_nobody_who_is_not_signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = _filled()
+    kept = _state(at).workspace
+    assert kept is not None
+    kept.store.open(kept.id, "alice")
+    kept.store.share(kept.id, True, "alice")
+    for module in ("workspaces", "workspace_panel"):
+        monkeypatch.setattr(f"components.{module}.visitor", lambda: Visitor(None))
+    monkeypatch.setattr("components.workspace_panel.providers", lambda: [""])
+    before = len(kept.store.recent())
+    reader = _app(w=kept.id)
+    reader = _upload(reader, "upload-models", "mine.csv", ANSWERS.replace(b"yes", b"no", 5))
+    assert len(_state(reader).entries) == 3 and len(kept.store.recent()) == before
+    reader.button(key="copy-workspace").click()
+    assert "Sign in first" in _sound(reader.run()).error[0].value
+
+
+def test_answers_of_another_version_are_not_shown(
+    kept: workspaces.Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results.keep_raw(kept, "m", "e", RAWS["labels"])
+    monkeypatch.setattr(results, "__version__", "0.0.1")
+    assert results.recall_raw(kept, "m", "e") is None

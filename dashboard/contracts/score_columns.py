@@ -110,7 +110,7 @@ def number_array(values: Any, what: str) -> FloatArray:
         if array.dtype.kind not in "biufOUS":
             raise TypeError(f"{array.dtype} values")
         return array.astype(np.float64, copy=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PredictionError(
             f"{what} holds values that are no numbers ({error}). Pass numeric columns."
         ) from error

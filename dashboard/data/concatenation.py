@@ -183,7 +183,12 @@ def _gaps(part: pd.Series[Any], like: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _as_text(part: pd.Series[Any]) -> pd.Series[Any]:
+    """Cells as they were written, as far as can be told: gaps alone make floats of 1, 2, 3."""
     missing = part.isna()
+    if part.dtype == np.float64 and missing.any():
+        kept = part.dropna()
+        if (kept.abs() <= EXACT).all() and (kept % 1 == 0).all():
+            part = part.astype("Int64")
     return part.astype(object).where(missing, part.map(str, na_action="ignore")).astype("str")
 
 

@@ -94,7 +94,11 @@ def _inside(name: str, settings: Settings) -> Path:
         )
     parts = PurePosixPath(name).parts
     hidden = any(part.startswith(".") for part in parts)
-    path = root if hidden or "\0" in name else (root / name).resolve()
-    if path == root or not path.is_relative_to(root) or not path.is_file():
+    try:
+        path = root if hidden or "\0" in name else (root / name).resolve()
+        found = path != root and path.is_relative_to(root) and path.is_file()
+    except (OSError, RuntimeError):  # a name that is too long, links in a circle
+        found = False
+    if not found:
         raise DataError(f"There is no file {name} in the data folder. Choose one from the list.")
     return path

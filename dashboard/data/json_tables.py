@@ -97,7 +97,10 @@ def _loads(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
-        return json.loads(data)  # NaN and Infinity, as Python writes them
+        found = json.loads(data)  # NaN and Infinity, as Python writes them
+        if b"\\u" in data:  # half of a character is a ValueError here, and further on otherwise
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
 
 
 def _parse(data: bytes, name: str) -> Any:

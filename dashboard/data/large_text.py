@@ -99,6 +99,8 @@ class _Plan:
         if found is None:
             return False
         cell, name = found[1], list(self.kinds)[int(found[2]) - 1]
+        if len(cell) > 1 and cell[0] == cell[-1] == '"':  # told as it is written
+            cell = cell[1:-1].replace('""', '"')
         kind = self.kinds[name]
         if cell in MISSING:
             self.all_words = name in self.words
@@ -295,6 +297,8 @@ def _without_blank_lines(table: Any, data: bytes) -> Any:
     blank -= lines[-1] == b""
     rest = table.head(table.height - blank) if blank > 0 else table
     first, *others = table.columns
+    if blank > 0 and table[first].tail(blank).null_count() < blank:
+        return None  # blanks, which may have made text of a column of numbers
     lone = rest.lazy().filter(pl.all_horizontal(pl.col(others).is_null())).select(first).collect()
     texts = lone.to_series().drop_nulls().cast(pl.String).str.strip_chars()
     return None if len(texts) < lone.height or (texts == "").any() else rest
@@ -350,10 +354,13 @@ def _booleans(series: Any) -> npt.NDArray[Any]:
 
 
 def _words(series: Any) -> pd.Series[Any]:
-    """Text in Arrow's memory, as pandas keeps it; the words for a missing cell become gaps."""
+    """Text in Arrow's memory, as pandas keeps it; the words for a missing cell become gaps.
+
+    So does `""`, which is an empty text to polars alone.
+    """
     import polars as pl
 
-    missing = series.is_in(list(MISSING))
+    missing = series.is_in(["", *MISSING])
     if missing.any():
         series = pl.select(pl.when(missing).then(None).otherwise(series)).to_series()
     return _from_arrow(pd.StringDtype(na_value=np.nan), series)

@@ -7,7 +7,7 @@ before memory is taken for it. The sender is assumed to be hostile.
 from __future__ import annotations
 
 from .answers import decode_info, decode_raw, encode_info, encode_raw
-from .rows import fingerprint, read_rows, write_rows
+from .rows import fingerprint, held_for_fingerprint, read_rows, write_rows
 from .tagged import plain_text, tag_value, tag_values, untag_value, untag_values
 from .wire import Frame, FrameError, FrameLimits, read_frame, write_frame
 
@@ -20,6 +20,7 @@ __all__ = [
     "encode_info",
     "encode_raw",
     "fingerprint",
+    "held_for_fingerprint",
     "plain_text",
     "read_frame",
     "read_rows",

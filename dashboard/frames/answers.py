@@ -25,6 +25,8 @@ MAX_SENTENCE = 2_000
 MAX_NAME = 20_000
 MAX_NAMES = 100_000
 MAX_PARTS = 10_000
+MAX_LABEL_CELLS = 1 << 29  # 4 GB: a code of one byte becomes a reference of eight
+MAX_NUMBER_BITS = 1_000  # more is no float any longer
 _HINTS = ("classifier", "regressor", None)
 
 
@@ -169,13 +171,33 @@ def decode_raw(frame: Frame, n_rows: int) -> RawPredictions:
     if kind is not None and kind not in [str(each.value) for each in ScoreKind]:
         raise FrameError("The kind of the scores is unknown.")
     classes = header.get("classes")
+    arrays = dict(enumerate(frame.arrays))
+    small = [each.size for each in frame.arrays if each.dtype.kind in "iu" and each.itemsize < 8]
+    if sum(small) > MAX_LABEL_CELLS:
+        raise FrameError("The answers are more labels than can be held here.")
     return RawPredictions(
-        labels=_rebuild(header.get("labels"), frame.arrays, n_rows),
-        scores=_rebuild(header.get("scores"), frame.arrays, n_rows),
-        classes=None if classes is None else untag_values(classes, MAX_NAME),
+        labels=_rebuild(header.get("labels"), arrays, n_rows),
+        scores=_rebuild(header.get("scores"), arrays, n_rows),
+        classes=None if classes is None else _known_classes(classes),
         score_kind=None if kind is None else ScoreKind(kind),
         notes=_sentences(header.get("notes")),
     )
+
+
+def _known_classes(classes: Any) -> list[Any]:
+    found = untag_values(classes, MAX_NAME)
+    for each in found:
+        _check_labels(each if isinstance(each, list) else [each])
+    return found
+
+
+def _check_labels(values: Sequence[Any]) -> None:
+    """Single values only, and none that the arithmetic of labels stumbles over."""
+    for value in values:
+        if isinstance(value, (list, tuple, dict)):
+            raise FrameError("A label is a list or another container.")
+        if isinstance(value, int) and value.bit_length() > MAX_NUMBER_BITS:
+            raise FrameError("A label is a number of too many digits.")
 
 
 def _sentences(notes: Any) -> tuple[str, ...]:
@@ -184,7 +206,7 @@ def _sentences(notes: Any) -> tuple[str, ...]:
     return tuple(plain_text(note, MAX_SENTENCE) for note in notes)
 
 
-def _rebuild(described: Any, arrays: tuple[Array, ...], n_rows: int) -> Any:
+def _rebuild(described: Any, arrays: dict[int, Array], n_rows: int) -> Any:
     if described is None:
         return None
     if not isinstance(described, dict):
@@ -208,17 +230,19 @@ def _rebuild(described: Any, arrays: tuple[Array, ...], n_rows: int) -> Any:
     return table.set_axis(names, axis="columns")
 
 
-def _one(described: Any, arrays: tuple[Array, ...], n_rows: int) -> Array:
+def _one(described: Any, arrays: dict[int, Array], n_rows: int) -> Array:
+    """One array, which is taken out: used again and again, it would grow without end."""
     at = described.get("at") if isinstance(described, dict) else None
-    if type(at) is not int or not 0 <= at < len(arrays):
+    if type(at) is not int or at not in arrays:
         raise FrameError("The answers point to an array that is not there.")
-    array = arrays[at]
+    array = arrays.pop(at)
     if array.ndim == 0 or len(array) != n_rows:
         given = f"{len(array):,} answers" if array.ndim else "a single answer"
         raise FrameError(f"There are {given} for {n_rows:,} rows.")
     if "values" not in described:
         return array
     values = untag_values(described["values"], MAX_NAME)
+    _check_labels(values)
     if array.dtype.kind not in "iu":
         raise FrameError("The codes of the labels are no whole numbers.")
     if array.size and (int(array.min()) < 0 or int(array.max()) >= len(values)):
@@ -307,5 +331,7 @@ def _labels(classes: Any) -> tuple[Any, ...] | None:
         return None
     if not isinstance(classes, list) or len(classes) > MAX_NAMES:
         raise FrameError("The classes are no list of at most 100,000 labels.")
-    labels = [canonical_label(value) for value in untag_values(classes, MAX_NAME)]
+    values = untag_values(classes, MAX_NAME)
+    _check_labels(values)
+    labels = [canonical_label(value) for value in values]
     return tuple(label for label in labels if label is not None)

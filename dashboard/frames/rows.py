@@ -23,7 +23,7 @@ from ..errors import ModelError
 from .tagged import tag_value, tag_values, untag_values
 from .wire import FrameError
 
-__all__ = ["fingerprint", "read_rows", "write_rows"]
+__all__ = ["fingerprint", "held_for_fingerprint", "read_rows", "write_rows"]
 
 Rows = pd.DataFrame | npt.NDArray[Any]
 Array = npt.NDArray[Any]
@@ -204,8 +204,13 @@ def _write_cells(file: Any, column: pd.Series[Any], at: int, name: str) -> Index
 
     values = column.astype("object").to_numpy()
     if pd.api.types.infer_dtype(values, skipna=False) == "string":
-        place = _write_stream(file, [pa.array(values, pa.large_string())])
-        return {"kind": "texts", "columns": [at], "place": place}
+        try:
+            texts = pa.array(values, pa.large_string())
+        except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold
+            texts = None
+        if texts is not None:
+            place = _write_stream(file, [texts])
+            return {"kind": "texts", "columns": [at], "place": place}
     try:
         cells = _json(tag_values(values))
     except FrameError as error:
@@ -361,7 +366,11 @@ _READERS: dict[str, Callable[[Any, Index, int], list[Any]]] = {
 
 
 def fingerprint(X: Rows) -> int:
-    """A checksum that changes when somebody writes into `X`; reads everything, keeps nothing."""
+    """A checksum that changes when somebody writes into `X`; reads everything, keeps nothing.
+
+    Of cells that are Python objects or Arrow's, it reads where they lie. Two checksums can be
+    compared as long as somebody keeps what `held_for_fingerprint` gave with the first.
+    """
     if not isinstance(X, pd.DataFrame):
         return _sum(np.asarray(X), 0)
     found = zlib.crc32(repr((tuple(X.columns), X.shape)).encode())
@@ -371,9 +380,24 @@ def fingerprint(X: Rows) -> int:
             found = _sum(column.to_numpy(), found)
         elif isinstance(column.dtype, pd.CategoricalDtype):
             found = _sum(column.cat.codes.to_numpy(), found)
+            known = pd.util.hash_pandas_object(pd.Series(column.cat.categories), index=False)
+            found = _sum(known.to_numpy(), found)
         else:
             found = zlib.crc32(repr(_addresses(column)).encode(), found)
     return found
+
+
+def held_for_fingerprint(X: Rows) -> list[Any]:
+    """The objects whose places the checksum of `X` tells, so that no others come to lie there."""
+    if not isinstance(X, pd.DataFrame):
+        return [np.array(X)] if np.asarray(X).dtype.kind == "O" else []
+    held: list[Any] = []
+    for at, dtype in enumerate(X.dtypes):
+        if isinstance(dtype, np.dtype):
+            held += [X.iloc[:, at].to_numpy(copy=True)] if dtype.kind == "O" else []
+        else:
+            held.append(getattr(X.iloc[:, at].array, "_pa_array", None))
+    return held
 
 
 def _sum(array: Array, start: int) -> int:

@@ -83,6 +83,13 @@ def _tag_other(value: Any, depth: int) -> list[Any]:
     raise FrameError(f"A value of type {type(value).__name__} cannot be sent.")
 
 
+def _decimal(text: Any) -> Decimal:
+    number = Decimal(text)
+    if number.is_snan():
+        raise ValueError("a NaN that raises wherever it is used")
+    return number
+
+
 Writer = Callable[[Any], Any]
 # name, type, how to write it, how to read it; subclasses before their parents
 _WRITTEN: tuple[tuple[str, Any, Writer, Writer], ...] = (
@@ -93,7 +100,7 @@ _WRITTEN: tuple[tuple[str, Any, Writer, Writer], ...] = (
     ("time", time, time.isoformat, time.fromisoformat),
     ("timedelta", timedelta, lambda v: v.total_seconds(), lambda v: timedelta(seconds=v)),
     ("datetime64", np.datetime64, str, np.datetime64),
-    ("Decimal", Decimal, str, Decimal),
+    ("Decimal", Decimal, str, _decimal),
     ("bytes", bytes, bytes.hex, bytes.fromhex),
 )
 _READERS = {name: read for name, _, _, read in _WRITTEN}

@@ -197,6 +197,8 @@ def _one_shape(entry: Any, limits: FrameLimits) -> tuple[np.dtype[Any], tuple[in
         raise FrameError(f"An array of the message has more than {limits.dimensions} dimensions.")
     if not all(type(length) is int and 0 <= length < 1 << 48 for length in shape):
         raise FrameError("An array of the message has a shape that is no list of lengths.")
+    if 0 in shape and math.prod(max(length, 1) for length in shape) >= 1 << 48:
+        raise FrameError("An array of the message has a shape that no array can have.")
     if limits.rows is not None and shape[:1] != [limits.rows]:
         given = f"{shape[0]:,} answers" if shape else "a single answer"
         raise FrameError(f"There are {given} for {limits.rows:,} rows.")

@@ -258,6 +258,8 @@ def _check_trees(text: str) -> None:
     sizes = re.search(r"^tree_sizes=([\d ]*)$", head, re.MULTILINE)
     if sizes is None or "end of trees" not in rest:
         raise ValueError("trees are missing")
+    if "\nparameters:" in rest and "end of parameters" not in rest:
+        raise ValueError("it ends within its parameters, before the categories of columns")
     lengths = [int(size) for size in sizes.group(1).split()]
     trees = f"Tree=0\n{rest.partition('end of trees')[0]}".encode()
     starts = [match.start() for match in re.finditer(rb"^Tree=\d+$", trees, re.MULTILINE)]

@@ -29,7 +29,10 @@ __all__ = ["ConfinedModel", "confined_inspect", "confined_load"]
 Rows = pd.DataFrame | npt.NDArray[Any]
 
 MODEL, HELPERS = "model", "helpers"
-HEADER_BYTES = 32 << 20  # names of columns, classes and texts that are predicted
+# Names of columns, classes and texts that are predicted. Reading JSON holds up the whole app.
+HEADER_BYTES = 8 << 20
+# What a worker may send for its answers: enough for 250 numbers a row, however many rows.
+LEAST_MOST, ROW_BYTES = 512 << 20, 2_000
 # Settings that are none of a worker's business.
 _OUTSIDE = ("home", "data_dir", "address", "port")
 _FILE_NAME = re.compile(r"\w[\w .+-]{0,199}")
@@ -232,8 +235,11 @@ class ConfinedModel:
         upload = self._upload
         limits = FrameLimits(
             header_bytes=HEADER_BYTES,
-            # a worker cannot hold more; no sound answer is longer than 1 MB a row
-            array_bytes=min(upload.settings.worker_memory_mb, n + 1) << 20,
+            # a worker cannot hold more; no sound answer is longer than 1 MB a row, and the app
+            # has to hold what it sends
+            array_bytes=min(
+                min(upload.settings.worker_memory_mb, n + 1) << 20, max(LEAST_MOST, n * ROW_BYTES)
+            ),
             arrays=10_000,
             rows=n,
         )

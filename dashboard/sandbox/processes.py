@@ -246,12 +246,16 @@ class Worker:
         """Read frames until the answer; runs in a thread, since a pipe has no time-out."""
         try:
             while not reply.is_final:
+                start = time.thread_time()
                 frame = read_frame(self._stdout, limits)
                 if frame.header.get("id") != number:
                     raise FrameError("The message answers a question that was not asked.")
                 if "progress" in frame.header:
+                    if frame.arrays:
+                        raise FrameError("A message about progress holds arrays.")
                     reply.tell(progress=frame.header["progress"])
-                    time.sleep(POLL_SECONDS / 5)  # a flood of messages waits in the pipe
+                    # A flood of messages waits in the pipe, one of large messages for longer.
+                    time.sleep(POLL_SECONDS / 5 + 9 * (time.thread_time() - start))
                 else:
                     reply.tell(answer=frame)
         except (EOFError, OSError, ValueError, FrameError, MemoryError) as problem:
@@ -308,7 +312,7 @@ class Worker:
             kind = header["error"]
             raised = _ERRORS.get(kind, ModelError) if isinstance(kind, str) else ModelError
             try:
-                message = plain_text(header.get("message"), MAX_MESSAGE)
+                message = " ".join(plain_text(header.get("message"), MAX_MESSAGE).split())
             except FrameError:
                 message = f"{_capital(doing)} failed without a reason."
             raise raised(message)
@@ -381,7 +385,9 @@ def _show_progress(news: Any, on_progress: Progress | None) -> None:
     if on_progress is None or not isinstance(news, list) or len(news) != 3:
         return
     done, total, sentence = news
-    if type(done) is int and type(total) is int and isinstance(sentence, str):
+    if type(done) is not int or type(total) is not int or not 0 <= done <= total < 1 << 53:
+        return
+    if isinstance(sentence, str):
         on_progress(done, total, plain_text(sentence, 200))
 
 

@@ -28,7 +28,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import ModelError
-from ..frames import fingerprint, write_rows
+from ..frames import fingerprint, held_for_fingerprint, write_rows
 from ..settings import Settings, home_folder
 from .confinement import scratch_folder
 from .scratch import remove_folder
@@ -66,8 +66,9 @@ class Shelved:
 
     def forget(self, inbox: Path) -> None:
         """The inbox is gone, and its links with it."""
-        for link in [link for link in self._links if link.is_relative_to(inbox)]:
-            self._links.pop(link, None)
+        for link in list(self._links):  # first a copy: others lend at the same time
+            if link.is_relative_to(inbox):
+                self._links.pop(link, None)
 
 
 def _unlink_all(path: Path, links: dict[Path, None]) -> None:
@@ -98,6 +99,7 @@ class _RowsEntry:
         self.lock = threading.Lock()
         self.shelved: Shelved | None = None
         self.checksum: int | None = None
+        self.held: list[Any] = []
 
 
 class Shelf:
@@ -140,8 +142,10 @@ class Shelf:
 
     def remove_inbox(self, inbox: Path) -> None:
         """Remove an inbox, its links and the worker's temporary folder."""
-        for file in list(self._files.values()):
-            file.forget(inbox)
+        for known in self._files.valuerefs():  # a copy; `values` fails when others add to it
+            file = known()
+            if file is not None:
+                file.forget(inbox)
         for entry in list(self._rows.values()):
             if entry.shelved is not None:
                 entry.shelved.forget(inbox)
@@ -171,7 +175,7 @@ class Shelf:
         folder = self.folder / "files"
         with self._lock:
             found = self._files.get(digest)
-            if found is not None:
+            if found is not None and found.path.exists():
                 return found
             path = folder / f"{digest[:64]}-{next(self._numbers)}"
             try:
@@ -196,7 +200,7 @@ class Shelf:
         """
         entry = self._entry(X)
         with entry.lock:
-            if entry.shelved is None:
+            if entry.shelved is None or not entry.shelved.path.exists():
                 path = self.folder / "files" / f"rows-{next(self._numbers)}"
                 try:
                     write_rows(path, X)
@@ -214,7 +218,7 @@ class Shelf:
         entry, checksum = self._entry(X), fingerprint(X)
         with entry.lock:
             if entry.checksum is None:
-                entry.checksum = checksum
+                entry.checksum, entry.held = checksum, held_for_fingerprint(X)
             if entry.checksum == checksum:
                 return True
             entry.shelved = entry.checksum = None

@@ -172,10 +172,14 @@ def _members(archive: zipfile.ZipFile, listed: _Listed, name: str) -> dict[str, 
     for member in archive.infolist():
         if member.filename == LISTING:
             continue
+        if member.compress_type != zipfile.ZIP_STORED:
+            _refuse(name, "it was packed again, so what it unpacks to is not known")
         folder, _, digest = member.filename.partition("/")
         if folder != "files" or not is_digest(digest) or digest in members:
             _refuse(name, f"it holds {member.filename[:80]!r}, which no export holds")
         members[digest] = member
+    if sum(member.file_size for member in members.values()) > archive.start_dir:
+        _refuse(name, "files in it share their content, as no export does")
     if set(members) != listed.digests:
         _refuse(name, "the files in it are not those that it lists")
     return members

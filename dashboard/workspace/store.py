@@ -48,11 +48,12 @@ class Workspace:
 
 @dataclass(frozen=True)
 class StoredFile:
-    """An upload that a workspace keeps."""
+    """An upload that a workspace keeps; not `there`: its content was removed by somebody."""
 
     digest: str
     name: str
     size: int
+    there: bool = True
 
 
 class Store:
@@ -247,7 +248,11 @@ class Store:
                 "WHERE workspace = ? ORDER BY name, digest",
                 (id,),
             )
-            return [StoredFile(*row) for row in rows]
+            place = self.blobs.path
+            return [
+                StoredFile(digest, kept_as, size, place(digest).is_file())
+                for digest, kept_as, size in rows
+            ]
 
     def file_path(self, id: str, digest: str, owner: str = "") -> Path:
         """Where an upload of this workspace lies.
@@ -443,7 +448,7 @@ def _workspace(row: tuple[Any, ...], owner: str) -> Workspace:
 def _parsed(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WorkspaceError(
             "The description of this workspace is damaged. Open a backup, or start a new one."
         ) from error

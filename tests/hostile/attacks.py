@@ -10,7 +10,7 @@ from textwrap import dedent
 
 from .scene import BREACH, Scene
 
-__all__ = ["ATTACKS", "PREDICTORS", "SWELLING", "THROUGH_THE_PIPE", "prelude"]
+__all__ = ["ATTACKS", "FORGERIES", "PREDICTORS", "SWELLING", "THROUGH_THE_PIPE", "prelude"]
 
 
 def prelude(scene: Scene) -> str:
@@ -451,6 +451,87 @@ PREDICTORS: dict[str, str] = {
     """,
 }
 
-for _table in (ATTACKS, SWELLING, THROUGH_THE_PIPE, PREDICTORS):
+# The file opens as a decent model and takes over the worker: what it sends is made by hand.
+# `say(info=…)` changes the description of the model, `answer(body, arrays)` the predictions.
+FORGERIES: dict[str, str] = {
+    "forges markup in its description": """
+        text = "<script>window.hostile=1</script> [x](javascript:alert(1)) **b** $x$ :red[r] "
+        say(kind=text * 20, format="<b>", notes=[text * 20] * 50, feature_names=list("abcd"))
+    """,
+    "forges long names": """
+        say(feature_names=["<b>" + "x" * 200 + str(at) for at in range(20_000)], classes=None)
+    """,
+    "forges sizes": """
+        say(n_features=2**47, input_shape=[2**47] * 16, feature_names=None)
+    """,
+    "forges classes": """
+        say(classes=[["Decimal", "1E+999999"], 10**4000, ["nan"], ["inf"], True, None, "", "no",
+                     ["dict", [["a", 1]]], ["list", []], ["bytes", "00"], -0.0, 1e308])
+    """,
+    "forges many classes": """
+        say(classes=["class %d" % at for at in range(90_000)])
+    """,
+    "answers with numbers of 4,000 digits": """
+        answer({"labels": {"at": 0, "values": [10**4000, -(10**4000)]}}, [np.arange(60) % 2])
+    """,
+    "answers with decimals without end": """
+        values = [["Decimal", "1E+999999999"], ["Decimal", "sNaN"]]
+        answer({"labels": {"at": 0, "values": values}}, [np.arange(60) % 2])
+    """,
+    "answers with what is no label": """
+        values = [["list", [1]], ["dict", [["a", 1]]], ["timedelta", 1e18], ["nan"], ["NaT"]]
+        answer({"labels": {"at": 0, "values": values}}, [np.arange(60) % 5])
+    """,
+    "answers with labels that are not there": """
+        answer({"labels": {"at": 0, "values": ["no"]}}, [np.arange(60) - 30])
+    """,
+    "answers with scores beyond all bounds": """
+        scores = np.array([[np.inf, -np.inf], [np.nan, 1e308], [-1e308, 1e308]] * 20)
+        answer({"scores": {"at": 0}, "classes": ["yes", "no"], "score_kind": "probability"},
+               [scores])
+    """,
+    "answers with scores of strange classes": """
+        classes = ["yes", "yes", ["nan"], ["list", ["no"]]]
+        answer({"scores": {"at": 0}, "classes": classes, "score_kind": "probability"},
+               [np.ones((60, 4)) / 4])
+    """,
+    "answers with a dict of strange names": """
+        parts = [{"at": 0}] * 3
+        answer({"scores": {"dict": ["yes", 1, "<b>no</b>"], "parts": parts}}, [np.ones(60)])
+    """,
+    "answers with ten thousand parts": """
+        parts = [{"at": 0}] * 10_000
+        answer({"scores": {"list": 1, "parts": parts}, "classes": ["yes", "no"]},
+               [np.ones((60, 2))])
+    """,
+    "answers with halves and tiny whole numbers": """
+        answer({"labels": {"at": 0}, "scores": {"at": 1}},
+               [np.full(60, -128, "i1"), np.full((60, 2), 6e4, "f2")])
+    """,
+    "answers with the number of another question": """
+        import dashboard.worker.serving as serving
+        tell = serving._Line.answer
+        serving._Line.answer = lambda line, number, *rest: tell(line, number + 1, *rest)
+    """,
+    "answers with an error of a page": """
+        text = "<script>window.hostile=1</script>\\n\\n# Big\\n![x](http://x.invalid/y.png)"
+        answer({}, [], error={"error": "NotApplicable", "message": text * 30})
+    """,
+    "floods with progress": """
+        import dashboard.worker.serving as serving
+        old = serving.OPERATIONS["predict"]
+        def predict(desk, call):
+            cells = [one.cell_contents for one in call.progress.__closure__]
+            line = next(one for one in cells if hasattr(one, "tell"))
+            number = next(one for one in cells if isinstance(one, int))
+            for at in range(300):
+                line._told = 0.0
+                line.tell(number, at, 10**18, "<b>" + "[[],[]]" * 100_000)
+            return old(desk, call)
+        serving.OPERATIONS["predict"] = predict
+    """,
+}
+
+for _table in (ATTACKS, SWELLING, THROUGH_THE_PIPE, PREDICTORS, FORGERIES):
     for _name in _table:
         _table[_name] = dedent(_table[_name]).strip("\n") + "\n"

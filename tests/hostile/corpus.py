@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from . import archives, native, pickles, tables
-from .attacks import ATTACKS, PREDICTORS, SWELLING, THROUGH_THE_PIPE
+from .attacks import ATTACKS, FORGERIES, PREDICTORS, SWELLING, THROUGH_THE_PIPE
 from .scene import Scene
 
 __all__ = ["HostileFile", "models", "network_models", "read_as_data"]
@@ -100,6 +100,11 @@ _ASKED = {
     "reads the canary when asked": r"failed on these rows: \w+Error",
     "sends a socket when asked": r"failed on these rows: PermissionError",
     "sends noise when asked": NONSENSE,
+}
+_FORGED = {
+    "answers with labels that are not there": NONSENSE,
+    "answers with the number of another question": NONSENSE,
+    "answers with ten thousand parts": NONSENSE,
 }
 _STRUCTURES = {
     "behind-a-picture.pkl": r"is a PNG image",
@@ -241,6 +246,9 @@ def models(scene: Scene) -> Iterator[HostileFile]:
     for name, body in PREDICTORS.items():
         content = pickles.model_of(body, scene)
         yield HostileFile(f"{name}.pkl", content, _ASKED[name], "asked", slow=_is_slow(name))
+    for name, code in FORGERIES.items():
+        says = _FORGED.get(name, "")
+        yield HostileFile(f"{name}.pkl", pickles.forged(code, scene), says, "asked")
     for name, content in pickles.structures(scene).items():
         core = not name.startswith(_RARE_STRUCTURES)
         says = _STRUCTURES.get(name, WALL)

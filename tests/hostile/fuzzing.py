@@ -17,6 +17,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from dashboard.errors import DiagnosticsError
 from . import archives, tables
 from .scene import Scene
 
-__all__ = ["TARGETS", "main", "replay"]
+__all__ = ["TARGETS", "main", "mutated", "replay"]
 
 MEMORY = 6 << 30
 SLOW_SECONDS = 30.0
@@ -56,6 +57,59 @@ def mutated(content: bytes, rng: np.random.Generator) -> bytes:
             case _ if rng.random() < 0.2:
                 del changed[at:]
     return bytes(changed)
+
+
+_NASTY: tuple[Any, ...] = (
+    *(None, True, False, 0, -1, 1, 7, 64, 1 << 31, 1 << 47, 1 << 63, 10**400, -(10**4200)),
+    *(0.5, 1e308, -0.0, "", "a", "yes", "\ud800", "x" * 30_000, "\x00", "<b>", "0" * 64, "f" * 64),
+    *([], {}, [[]], [None], [[[[[[[[[[]]]]]]]]]], {"a": {"b": {}}}, ["x", "0" * 64]),
+    *(["nan"], ["inf"], ["NaT"], ["NA"], ["Decimal", "1E+999999"], ["Decimal", "sNaN"]),
+    *(["bytes", "zz"], ["bytes", "00ff"], ["timedelta", 1e300], ["Timestamp", "0001-01-01"]),
+    *(["Timestamp", "9999-12-31T23:59:59"], ["datetime64", "NaT"], ["datetime64", "2024"]),
+    *(["date", "2024-13-01"], ["time", "25:00"], ["list", [1, 2]], ["tuple", [1, ["nan"]]]),
+    *(["dict", [[1, 2], [1, 3]]], ["dict", [[["list", []], 1]]]),
+    *({"at": 0}, {"at": 1, "values": ["a"]}, {"at": -1}, {"at": 0, "values": ["a", "b", ["nan"]]}),
+    {"list": 2, "parts": [{"at": 0}, {"at": 1}]},
+    {"dict": ["a", "b"], "parts": [{"at": 0}, {"at": 1}]},
+    {"frame": [1, 1], "parts": [{"at": 0}, {"at": 1}]},
+)
+
+
+def altered(content: bytes, rng: np.random.Generator) -> bytes:
+    """JSON with one to four values replaced, removed, moved or doubled."""
+    value = json.loads(content)
+    for _ in range(int(rng.integers(1, 5))):
+        places = list(_places(value))
+        if not places:
+            break
+        holder, key = places[int(rng.integers(len(places)))]
+        match int(rng.integers(5)):
+            case 0 | 1:
+                holder[key] = _copy(_NASTY[int(rng.integers(len(_NASTY)))])
+            case 2 if len(places) < 2_000:
+                other, name = places[int(rng.integers(len(places)))]
+                holder[key] = _copy(other[name])
+            case 3 if isinstance(holder, dict):
+                del holder[key]
+            case _ if isinstance(holder, list):
+                holder.insert(int(rng.integers(len(holder) + 1)), _copy(holder[key]))
+    return json.dumps(value).encode()
+
+
+def _copy(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every (container, key) in JSON."""
+    stack = [value]
+    while stack:
+        holder = stack.pop()
+        pairs = holder.items() if isinstance(holder, dict) else enumerate(holder)
+        for key, inner in list(pairs):
+            yield holder, key
+            if isinstance(inner, (dict, list)):
+                stack.append(inner)
 
 
 # --- seeds ---------------------------------------------------------------------------------------
@@ -111,6 +165,41 @@ def _messages() -> list[bytes]:
     stream = io.BytesIO()
     write_frame(stream, {"info": encode_info(info)})
     return [*found, stream.getvalue()]
+
+
+def _headers() -> list[bytes]:
+    """What a worker says, as JSON: predictions, a description, an inspection."""
+    from dashboard.frames import FrameLimits, read_frame
+    from dashboard.models.inspection import inspect_file
+
+    found = [read_frame(io.BytesIO(one), FrameLimits()).header for one in _messages()]
+    looked = [inspect_file(one, "fuzz.pkl").to_json() for one in _pickles()]
+    return [json.dumps(one).encode() for one in (*found, *looked)]
+
+
+def _snapshots() -> list[bytes]:
+    """A workspace with data, models, predictions, files that wait and files that failed."""
+    import pandas as pd
+    import skops.io
+    from sklearn.linear_model import LogisticRegression
+
+    from components.snapshots import snapshot
+    from components.state import AppState
+
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 2)), columns=["a", "b"])
+    y = np.where(X["a"] > 0, "yes", "no")
+    state = AppState()
+    state.open_data("data.csv", X.assign(kind=y, split="test").to_csv(index=False).encode())
+    model = skops.io.dumps(LogisticRegression().fit(X, y))
+    said = pd.DataFrame({"prediction": y}).to_csv(index=False).encode()
+    for name, content in (("m.skops", model), ("said.csv", said), ("own.py", b"class A: pass")):
+        state.add_file(name, content)
+    state.add_file("log.csv", b"epoch,loss,val_loss\n0,0.9,1.0\n1,0.5,0.8\n")
+    _KEPT.update(state.files)
+    return [json.dumps(snapshot(state)).encode()]
+
+
+_KEPT: dict[str, Any] = {}
 
 
 def _histories() -> list[bytes]:
@@ -185,6 +274,53 @@ def _evalsets(kept: list[Any] = []) -> list[Any]:  # noqa: B006 - made once
     return kept
 
 
+def _header(content: bytes) -> None:
+    from dashboard.frames import Frame, decode_info, decode_raw
+    from dashboard.models.findings import Inspection
+
+    try:
+        header = json.loads(content)
+    except ValueError:
+        return
+    arrays = (np.arange(_ROWS) % 3, np.eye(_ROWS, 3), np.full((_ROWS, 1), np.nan, "f4"))
+    for attempt in (
+        lambda: decode_info(header.get("info", header)),
+        lambda: Inspection.from_json(header).sentences(),
+        lambda: _normalise(decode_raw(Frame(header, arrays), _ROWS)),
+    ):
+        try:
+            attempt()
+        except DiagnosticsError as problem:
+            assert len(str(problem)) < 2_500
+
+
+def _snapshot(content: bytes) -> None:
+    import tempfile
+
+    from components import cached
+    from components.snapshots import Readers, restore
+    from components.state import AppState
+    from dashboard.errors import WorkspaceError
+
+    def path(digest: str) -> Path:
+        if digest not in _KEPT:
+            raise WorkspaceError("It is gone. Load it again.")
+        found = Path(tempfile.gettempdir()) / f"sidelight-fuzz-{digest}"
+        if not found.exists():
+            found.write_bytes(_KEPT[digest])
+        return found
+
+    if not _KEPT:
+        _snapshots()
+    try:
+        given = json.loads(content)
+    except ValueError:
+        return
+    if isinstance(given, dict):
+        readers = Readers(path, cached.sample_model, cached.sample_table, foreign=True)
+        restore(AppState(), given, readers)
+
+
 def _history(content: bytes) -> None:
     from dashboard.data.histories import identify_history
 
@@ -192,37 +328,48 @@ def _history(content: bytes) -> None:
         identify_history(content, name)
 
 
-# name: (seeds, what is tried, errors besides DiagnosticsError that its callers expect)
-Target = tuple[Callable[[], list[bytes]], Callable[[bytes], None], tuple[type[Exception], ...]]
-TARGETS: dict[str, Target] = {
-    "tables": (_tables, _read_table, ()),
-    "archives": (_archives, _identify, ()),
-    "pickles": (_pickles, _inspect, ()),
-    "frames": (_messages, _message, (EOFError,)),
-    "histories": (_histories, _history, ()),
+@dataclass(frozen=True)
+class Target:
+    """Seeds, what is tried, how seeds are changed, errors that callers expect besides ours."""
+
+    seeds: Callable[[], list[bytes]]
+    attempt: Callable[[bytes], None]
+    change: Callable[[bytes, np.random.Generator], bytes] = mutated
+    expected: tuple[type[Exception], ...] = ()
+
+
+TARGETS = {
+    "tables": Target(_tables, _read_table),
+    "archives": Target(_archives, _identify),
+    "pickles": Target(_pickles, _inspect),
+    "frames": Target(_messages, _message, expected=(EOFError,)),
+    "headers": Target(_headers, _header, altered),
+    "snapshots": Target(_snapshots, _snapshot, altered),
+    "histories": Target(_histories, _history),
 }
 
 
 def replay(target: str, content: bytes) -> None:
     """Try one input; whatever its callers do not expect is raised."""
-    _, attempt, expected = TARGETS[target]
+    chosen = TARGETS[target]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            attempt(content)
-    except (DiagnosticsError, *expected) as problem:
+            chosen.attempt(content)
+    except (DiagnosticsError, *chosen.expected) as problem:
         text = str(problem)
         assert "\n" not in text.strip(), f"several lines: {text[:300]!r}"
         assert len(text) < 2_500, f"{len(text):,} characters: {text[:300]!r}"
         assert "Traceback" not in text
 
 
-def _inputs(seeds: list[bytes], rng: np.random.Generator) -> Iterator[bytes]:
+def _inputs(target: Target, rng: np.random.Generator) -> Iterator[bytes]:
+    seeds = target.seeds()
     yield from seeds
     while True:
         content = seeds[int(rng.integers(len(seeds)))]
         for _ in range(int(rng.integers(1, 4))):
-            content = mutated(content, rng)
+            content = target.change(content, rng)
         yield content
 
 
@@ -232,7 +379,7 @@ def main(arguments: list[str]) -> int:
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     kept, end, count = Path(folder) / "input", time.monotonic() + float(seconds), 0
-    for content in _inputs(TARGETS[target][0](), np.random.default_rng(int(seed))):
+    for content in _inputs(TARGETS[target], np.random.default_rng(int(seed))):
         kept.write_bytes(content)
         start = time.monotonic()
         replay(target, content)

@@ -18,7 +18,7 @@ import numpy as np
 from .attacks import prelude
 from .scene import Scene
 
-__all__ = ["model_of", "running", "structures"]
+__all__ = ["forged", "model_of", "running", "structures"]
 
 
 class _Call:
@@ -54,13 +54,34 @@ class Model(ClassifierMixin, BaseEstimator):
 """
 
 
-def model_of(body: str, scene: Scene) -> bytes:
+def model_of(body: str, scene: Scene, before: str = "") -> bytes:
     """A pickle of a fitted classifier whose `predict(X)` runs `body`."""
     indented = "".join(f"        {line}\n" for line in body.splitlines())
-    code = prelude(scene) + _MODEL.format(body=indented)
+    code = prelude(scene) + _MODEL.format(body=indented) + before
     expression = "[exec(code, space), space['Model']()][1]"
     space = {"__name__": "hostile"}
     return pickle.dumps(_Call(eval, expression, {"code": code, "space": space}))
+
+
+_TAKEN_OVER = """
+import dashboard.worker.operations as operations
+def say(**changes):
+    honest = operations.encode_info
+    operations.encode_info = lambda info: {**honest(info), **changes}
+def answer(body, arrays, error=None):
+    import dashboard.worker.serving as serving
+    plain = {"labels": None, "scores": None, "classes": None, "score_kind": None, "notes": []}
+    operations.OPERATIONS["predict"] = lambda desk, call: ({**plain, **body}, arrays)
+    if error:
+        tell = serving._Line.answer
+        serving._Line.answer = lambda line, number, header, *rest: tell(line, number, error)
+"""
+
+
+def forged(code: str, scene: Scene) -> bytes:
+    """A pickle of a decent classifier that makes the worker say what `code` wants."""
+    body = "return np.array(['yes', 'no'] * len(X))[: len(X)]"
+    return model_of(body, scene, _TAKEN_OVER + code)
 
 
 def structures(scene: Scene) -> dict[str, bytes]:

@@ -1,0 +1,95 @@
+"""Bits turned in files of every kind: what the app itself reads answers with a sentence, always.
+
+Each target runs in a process of its own, since a parser written in C can take one with it. An input
+that was found to break something is kept below and tried on every run.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dashboard.data import read_table
+from dashboard.frames import write_frame
+from tests.hostile.fuzzing import TARGETS, replay
+from tests.hostile.scene import Scene
+from tests.hostile.tables import traps
+
+ROOT = Path(__file__).resolve().parent.parent
+SECONDS = 40
+SEEDS = (1, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_turned_bits(target: str, seed: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.hostile.fuzzing", target, str(SECONDS), str(seed)]
+    done = subprocess.run(
+        [*command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=500
+    )
+    if done.returncode:
+        content = (tmp_path / "input").read_bytes()
+        kept = base64.b85encode(content[:20_000]).decode()
+        pytest.fail(f"exit code {done.returncode}\n{done.stderr[-3_000:]}\ninput: {kept}")
+    assert int(done.stdout.split()[0]) > 20, done.stdout
+
+
+def _frame(header: dict[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    write_frame(stream, header)
+    return stream.getvalue()
+
+
+# What was found: target and input. Each was fixed, and stays fixed.
+FOUND = {
+    "a description of a model without a hint of its task": (
+        "frames",
+        _frame({"info": {"format": "a", "kind": "b"}}),
+    ),
+    "a zip archive with a member without a name": (
+        "tables",
+        b"PK\x03\x04\x14\x00\x00\x00\x00\x00\x00\x00!\x00\xc2A$5\x03\x00\x00\x00\x03\x00\x00\x00"
+        b"\x00\x00\x00\x00abc"
+        b"PK\x01\x02\x14\x00\x14\x00\x00\x00\x00\x00\x00\x00!\x00\xc2A$5\x03\x00\x00\x00\x03\x00"
+        b"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+        b"PK\x05\x06\x00\x00\x00\x00\x01\x00\x01\x00.\x00\x00\x00!\x00\x00\x00\x00\x00",
+    ),
+    "a table whose first cell is longer than the csv module likes": (
+        "tables",
+        b"a,kind\n" + b"x" * 300_000 + b",1\n",
+    ),
+    "an array whose header is longer than a screen": (
+        "tables",
+        traps(Scene(Path("nowhere"), Path("nowhere")))["header-deep.npy"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_was_found_stays_fixed(name: str) -> None:
+    replay(*FOUND[name])
+
+
+def test_a_long_first_cell_is_a_row() -> None:
+    content = FOUND["a table whose first cell is longer than the csv module likes"][1]
+    assert read_table(content, "long.csv").n_read == 1
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_seeds_and_a_few_changes(target: str) -> None:
+    """So that the slow run does not find out that it cannot even start."""
+    seeds, rng = TARGETS[target].seeds(), np.random.default_rng(0)
+    assert seeds
+    for content in seeds[:6]:
+        replay(target, content)
+        for _ in range(3):
+            replay(target, TARGETS[target].change(content, rng))
