@@ -113,6 +113,9 @@ class Waiting:
         run, opened; "asking": it carries code, and the person decides; "opening"; "failed": it
         was not usable, and can be tried again.
     inspection : what is inside, once that was listed.
+    helpers : the files beside it that the last attempt had.
+    known : the model that it was in a workspace, and is to be again; `above` : the keys of those
+        that stood before it there.
     """
 
     key: str
@@ -124,6 +127,8 @@ class Waiting:
     kind: str = ""
     inspection: Any = None
     helpers: tuple[Companion, ...] = field(default=())
+    known: ModelEntry | None = None
+    above: tuple[str, ...] = ()
 
     @property
     def busy(self) -> bool:

@@ -1,12 +1,13 @@
-"""Two windows on one workspace: what both changed since they last agreed, put together."""
+"""Snapshots as plain JSON: the files that one names, and those of two windows put together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["merge"]
+__all__ = ["LISTS", "digests", "merge"]
 
+LISTS = ("sources", "earlier", "waiting", "companions", "histories")  # of names and digests
 _FILES = ("sample", "sources")
 _DATA = ("sample", "sources", "earlier", "roles", "task", "pos_label", "split_value")
 _LISTS = {"waiting": 1, "failed": 1, "companions": 1, "histories": 1}
@@ -32,6 +33,17 @@ def merge(
         merged[name] = _merge_list(*(_by(at, one[name]) for one in (base, mine, theirs)))
     merged["models"] = _merge_list(*(_by("key", one["models"]) for one in (base, mine, theirs)))
     return merged
+
+
+def digests(given: Mapping[str, Any]) -> set[str]:
+    """The digests of all uploads that a snapshot names."""
+    lists = [given[name] for name in LISTS]
+    found = {digest for pairs in lists for _, digest in pairs}
+    found |= {digest for _, digest, _ in given["failed"]}
+    for entry in (*given["models"], *given.get("returning", ())):
+        if entry["kind"] in ("model", "predictions"):
+            found |= {entry["key"], *(digest for _, digest in entry["helpers"])}
+    return found
 
 
 def _newer(

@@ -163,8 +163,18 @@ class Found:
     helpers: tuple[Companion, ...] = field(default=())
 
 
-def stage_model(state: AppState, name: str, content: Content, *, consent: bool = False) -> Waiting:
+def stage_model(
+    state: AppState,
+    name: str,
+    content: Content,
+    *,
+    consent: bool = False,
+    known: ModelEntry | None = None,
+    above: Sequence[str] = (),
+) -> Waiting:
     """Begin to take in a file; it stands in `state.waiting` until `settle` finds it done.
+
+    `known`, `above` : what it was in a workspace; see `Waiting`.
 
     Raises
     ------
@@ -175,7 +185,9 @@ def stage_model(state: AppState, name: str, content: Content, *, consent: bool =
     key = _digest(content)
     _refuse_twin(state, key)
     state.failed.pop(key, None)
-    waiting = Waiting(key=key, name=name, slot=state.free_slot(), arrival=_next_arrival(state))
+    slot = state.free_slot() if known is None else known.slot
+    arrival = _next_arrival(state) if known is None else known.arrival
+    waiting = Waiting(key, name, slot, arrival, known=known, above=tuple(above))
     state.files[key] = content
     state.waiting.append(waiting)
     if consent:
@@ -221,7 +233,14 @@ def _next_arrival(state: AppState) -> int:
 def _look(state: AppState, waiting: Waiting) -> None:
     waiting.stage = "opening" if waiting.key in state.consented else "looking"
     verb = "Opening" if waiting.stage == "opening" else "Looking into"
-    waiting.job = Job(f"{verb} {waiting.name}", partial(_find, _Request.of(state, waiting)))
+    request = _Request.of(state, waiting)
+    waiting.helpers = request.helpers
+    waiting.job = Job(f"{verb} {waiting.name}", partial(_find, request))
+
+
+def _beside(state: AppState, waiting: Waiting) -> tuple[Companion, ...]:
+    """What it is opened with: the files that it had before, or all that are here."""
+    return tuple(state.companions) if waiting.known is None else waiting.known.helpers
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +256,7 @@ class _Request:
 
     @classmethod
     def of(cls, state: AppState, waiting: Waiting) -> _Request:
-        helpers = tuple(state.companions)
+        helpers = _beside(state, waiting)
         contents = {one.name: _whole(state.files[one.digest]) for one in helpers}
         return cls(
             waiting,
@@ -387,13 +406,17 @@ def _fail(state: AppState, waiting: Waiting, error: DiagnosticsError) -> None:
     if waiting in state.waiting:
         state.waiting.remove(waiting)
     final = isinstance(error, (LimitExceeded, UntrustedModel)) or not is_model(waiting.kind)
-    if final or not _takes_companions(waiting.kind):
+    final = final or not _takes_companions(waiting.kind)
+    if not final and waiting.helpers != _beside(state, waiting):
+        state.waiting.append(waiting)  # what it may have missed came meanwhile
+        _look(state, waiting)
+    elif final and waiting.known is None:
         state.report(waiting.name, error)
         state.forget_files()
-        return
-    waiting.stage = "failed"
-    state.failed[waiting.key] = waiting
-    state.report(waiting.name, error, waiting.key)
+    else:
+        waiting.stage = "failed"
+        state.failed[waiting.key] = waiting
+        state.report(waiting.name, error, waiting.key)
 
 
 def _take(state: AppState, waiting: Waiting) -> None:
@@ -405,11 +428,10 @@ def _take(state: AppState, waiting: Waiting) -> None:
     except BaseException:
         state.waiting.remove(waiting)
         raise
-    if found.inspection is not None and found.helpers != tuple(state.companions):
+    if found.inspection is not None and found.helpers != _beside(state, waiting):
         _look(state, waiting)  # a file that belongs to it came while it was looked into
     elif found.inspection is not None:
-        waiting.inspection, waiting.helpers = found.inspection, found.helpers
-        waiting.stage = "asking"
+        waiting.inspection, waiting.stage = found.inspection, "asking"
     if found.inspection is not None:
         return
     state.waiting.remove(waiting)
@@ -418,13 +440,17 @@ def _take(state: AppState, waiting: Waiting) -> None:
     elif found.history is not None:
         state.histories.append(History(waiting.name, waiting.key, found.history))
     else:
-        state.add_entry(_entry(state, waiting, found))
+        state.add_entry(_entry(state, waiting, found), waiting.above if waiting.known else None)
 
 
 def _take_companion(state: AppState, companion: Companion) -> None:
     """Keep it, and try again what may have waited for it."""
     state.companions = [one for one in state.companions if one.name != companion.name]
     state.companions.append(companion)
+    for one in (*state.waiting, *state.failed.values()):
+        if one.known is not None:
+            others = [each for each in one.known.helpers if each.name != companion.name]
+            one.known.helpers = (*others, companion)
     for key in list(state.failed):
         try_again(state, key)
     for waiting in state.waiting:
@@ -435,20 +461,14 @@ def _take_companion(state: AppState, companion: Companion) -> None:
 def _entry(state: AppState, waiting: Waiting, found: Found) -> ModelEntry:
     name = waiting.name
     stem = name.rsplit(".", 1)[0] if "." in name else name
-    entry = ModelEntry(
-        key=waiting.key,
-        name=state.free_name(stem),
-        file=name,
-        slot=waiting.slot,
-        arrival=waiting.arrival,
-        model=found.model,
-        table=found.table,
-        helpers=found.helpers,
-    )
+    fresh = ModelEntry(waiting.key, stem, name, waiting.slot, arrival=waiting.arrival)
+    entry = waiting.known or fresh
+    entry.name, entry.helpers = state.free_name(entry.name), found.helpers
+    entry.model, entry.table = found.model, found.table
     if found.model is not None:
         entry.info = found.model.info
         entry.load = loader(state, entry.key, name, found.helpers)
-    elif entry.table is not None and state.evalset is not None:
+    elif entry.table is not None and state.evalset is not None and entry.columns is None:
         entry.columns = infer_prediction_columns(entry.table, state.evalset)
     return entry
 

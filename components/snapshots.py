@@ -43,12 +43,11 @@ from dashboard.models import carries_code, identify
 from dashboard.samples import Sample, list_samples, read_sample
 from dashboard.settings import get_settings
 
-__all__ = ["LISTS", "Readers", "digests", "restore", "snapshot"]
+__all__ = ["Readers", "restore", "snapshot"]
 
 VERSION = 1
 MAX_NAME = 20_000
 SLOTS = 64
-LISTS = ("sources", "earlier", "waiting", "companions", "histories")  # of names and digests
 SINGLE = ("id", "weight", "group", "time", "split")
 T = TypeVar("T")
 
@@ -93,6 +92,11 @@ def snapshot(state: AppState) -> dict[str, Any]:
         "view": {name: getattr(state, name) for name in _VIEW},
         "models": [_entry_out(state, entry) for entry in state.entries],
         "waiting": [[one.name, one.key] for one in state.waiting],
+        "returning": [
+            {**_entry_out(state, one.known), "above": list(one.above)}
+            for one in (*state.waiting, *state.failed.values())
+            if one.known is not None
+        ],
         "failed": [
             [one.source, one.key, one.message] for one in state.problems if one.key in state.failed
         ],
@@ -108,17 +112,6 @@ def _key(sources: Sequence[Source]) -> tuple[tuple[str, str], ...]:
 
 def _pairs(sources: Sequence[Any]) -> list[list[str]]:
     return [[one.name, one.digest] for one in sources]
-
-
-def digests(given: Mapping[str, Any]) -> set[str]:
-    """The digests of all uploads that a snapshot names."""
-    lists = [given[name] for name in LISTS]
-    found = {digest for pairs in lists for _, digest in pairs}
-    found |= {digest for _, digest, _ in given["failed"]}
-    for entry in given["models"]:
-        if entry["kind"] in ("model", "predictions"):
-            found |= {entry["key"], *(digest for _, digest in entry["helpers"])}
-    return found
 
 
 def _roles_out(roles: Roles) -> dict[str, Any]:
@@ -365,32 +358,61 @@ def _read_on_server(state: AppState, names: list[str]) -> Table:
 
 def _restore_models(state: AppState, given: Mapping[str, Any], readers: Readers) -> None:
     for value in _each(dict, given["models"], SLOTS):
-        key = _text(value["key"])
-        entry = ModelEntry(
-            key=key,
-            name=state.free_name(_text(value["name"], 200)),
-            file=_text(value["file"]),
-            slot=_free(state, _whole(value["slot"], SLOTS)),
-            shown=_flag(value["shown"]),
-            arrival=_whole(value["arrival"], 1 << 48),
-            columns=_maybe(_columns, value["columns"]),
-            helpers=tuple(_each(_source, value["helpers"], 1_000)),
-        )
-        if value["info"] is not None:
-            size = _whole(value["size"], 1 << 48)
-            entry.info = decode_info(value["info"], digest=key, size=size)
-        fill = _FILL[_word(value["kind"], _FILL)]
+        entry, fill = _entry(state, value), _FILL[value["kind"]]
         try:
             if fill(state, entry, readers):
                 state.entries.append(entry)
         except DiagnosticsError as error:
-            state.report(entry.file, error)
+            _set_aside(state, entry, error)
     state.reference = _maybe(_text, given["reference"])
+
+
+def _entry(state: AppState, value: Mapping[str, Any]) -> ModelEntry:
+    key, _ = _text(value["key"]), _word(value["kind"], _FILL)
+    entry = ModelEntry(
+        key=key,
+        name=state.free_name(_text(value["name"], 200)),
+        file=_text(value["file"]),
+        slot=_free(state, _whole(value["slot"], SLOTS)),
+        shown=_flag(value["shown"]),
+        arrival=_whole(value["arrival"], 1 << 48),
+        columns=_maybe(_columns, value["columns"]),
+        helpers=tuple(_each(_source, value["helpers"], 1_000)),
+    )
+    if value["info"] is not None:
+        size = _whole(value["size"], 1 << 48)
+        entry.info = decode_info(value["info"], digest=key, size=size)
+    return entry
 
 
 def _free(state: AppState, slot: int) -> int:
     """The slot unless another model has it: each has a colour of its own."""
-    return state.free_slot() if any(one.slot == slot for one in state.entries) else slot
+    taken = {one.slot for one in state.entries} | {one.slot for one in state.waiting}
+    return state.free_slot() if slot in taken else slot
+
+
+def _above(state: AppState) -> tuple[str, ...]:
+    """The keys of the models that the snapshot has named so far."""
+    return tuple([one.key for one in state.entries] + [one.key for one in state.waiting])
+
+
+def _set_aside(state: AppState, entry: ModelEntry, error: DiagnosticsError) -> None:
+    """Report it; a file that is there but cannot be used stays, and can be tried again."""
+    if entry.key not in state.files or not entry.uploaded:
+        state.report(entry.file, error)
+        return
+    entry.helpers = tuple(one for one in entry.helpers if one.digest in state.files)
+    _stay(state, Source(entry.file, entry.key), str(error), entry, _above(state))
+
+
+def _stay(
+    state: AppState, file: Source, why: str, known: ModelEntry | None, above: tuple[str, ...]
+) -> None:
+    """Keep a file that was not usable, so that it can be tried again."""
+    slot, arrival = (known.slot, known.arrival) if known else (state.free_slot(), 0)
+    waiting = Waiting(file.digest, file.name, slot, arrival, "failed", known=known, above=above)
+    state.failed[file.digest] = waiting
+    state.problems.append(Problem(file.name, why, file.digest))
 
 
 # Each gives the entry what it needs; False: it does not stand among the models yet.
@@ -401,8 +423,7 @@ def _fill_model(state: AppState, entry: ModelEntry, readers: Readers) -> bool:
         state.files[digest] = readers.path(digest)
     path = readers.path(entry.key)
     if readers.foreign and carries_code(identify(path.read_bytes(), entry.file)):
-        stage_model(state, entry.file, path)
-        state.waiting[-1].slot = entry.slot
+        stage_model(state, entry.file, path, known=entry, above=_above(state))
         return False
     entry.load = loader(state, entry.key, entry.file, entry.helpers)
     return True
@@ -462,13 +483,18 @@ def _restore_rest(state: AppState, given: Mapping[str, Any], readers: Readers) -
     for one in filter(kept, _each(_source, given["histories"], 1_000)):
         about = identify_history(readers.path(one.digest).read_bytes(), one.name)
         state.histories.append(History(one.name, one.digest, about))
+    known = {}
+    for value in _each(dict, given.get("returning", []), SLOTS):
+        entry = _entry(state, value)
+        entry.helpers = tuple(filter(kept, entry.helpers))
+        known[_digest(entry.key)] = (entry, _names(value["above"]))
     for one in filter(kept, _each(_source, given["waiting"], 1_000)):
+        was, above = known.get(one.digest, (None, ()))
         try:
-            stage_model(state, one.name, readers.path(one.digest))
+            stage_model(state, one.name, state.files[one.digest], known=was, above=above)
         except DiagnosticsError as error:
             state.report(one.name, error)
     for name, key, message in _each(tuple, given["failed"], 1_000):
-        if kept(Source(_text(name), _digest(key))):
-            waiting = Waiting(key, name, state.free_slot(), 0, stage="failed")
-            state.failed[key] = waiting
-            state.problems.append(Problem(name, _text(message), key))
+        file = Source(_text(name), _digest(key))
+        if kept(file):
+            _stay(state, file, _text(message), *known.get(key, (None, ())))

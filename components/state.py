@@ -298,8 +298,12 @@ class AppState:
         """
         opening.add_now(self, name, content, consent)
 
-    def add_entry(self, entry: ModelEntry) -> None:
-        """Put a model in its place: after those whose files were dropped earlier."""
+    def add_entry(self, entry: ModelEntry, above: Sequence[str] | None = None) -> None:
+        """Put a model in its place: after those `above`, or whose files were dropped earlier."""
+        if above is not None:
+            places = [at for at, one in enumerate(self.entries) if one.key in above]
+            self.entries.insert(max(places, default=-1) + 1, entry)
+            return
         at = len(self.entries)
         while at and self.entries[at - 1].arrival > entry.arrival:
             at -= 1
@@ -314,6 +318,8 @@ class AppState:
         used |= {one.key for one in (*self.entries, *self.waiting, *before.get("entries", ()))}
         used |= {one.digest for entry in self.entries for one in entry.helpers}
         used |= set(self.failed)
+        coming = [one.known for one in (*self.waiting, *self.failed.values()) if one.known]
+        used |= {one.digest for entry in coming for one in entry.helpers}
         self.files = {digest: kept for digest, kept in self.files.items() if digest in used}
 
     def rebuild(self) -> None:

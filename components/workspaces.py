@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from components import cached, opening, results
-from components.merging import merge
-from components.snapshots import LISTS, Readers, digests, restore, snapshot
+from components.merging import LISTS, digests, merge
+from components.snapshots import Readers, restore, snapshot
 from components.state import AppState
 from components.visitors import visitor
 from dashboard.errors import DiagnosticsError, WorkspaceError
@@ -190,7 +190,7 @@ def _store_files(state: AppState, kept: Kept, now: Mapping[str, Any]) -> None:
 def _names(now: Mapping[str, Any]) -> dict[str, str]:
     pairs = [pair for name in LISTS for pair in now[name]]
     pairs += [pair[:2] for pair in now["failed"]]
-    for entry in now["models"]:
+    for entry in (*now["models"], *now.get("returning", ())):
         pairs += [[entry["file"], entry["key"]], *entry["helpers"]]
     return {digest: name for name, digest in pairs}
 

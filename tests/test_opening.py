@@ -264,6 +264,28 @@ def test_the_file_beside_it_may_come_while_it_is_looked_into(own_class: bytes) -
     assert not waiting.inspection.private
 
 
+def test_the_file_beside_it_may_come_while_it_fails_without_it(own_class: bytes) -> None:
+    state = _state()
+    waiting = opening.stage_model(state, "clipped.pkl", own_class, consent=True)
+    assert waiting.stage == "opening" and waiting.job is not None and waiting.job.wait(60)
+    opening.stage_model(state, "own_steps.py", OWN_STEPS)
+    source = state.waiting.pop()  # it is done first
+    state.waiting.insert(0, source)
+    assert source.job is not None and source.job.wait(60)
+    _until_settled(state)
+    assert [one.name for one in state.entries] == ["clipped"]
+    assert not state.problems and not state.failed
+
+
+def test_a_failure_is_not_tried_again_without_end(own_class: bytes) -> None:
+    state = _state()
+    waiting = opening.stage_model(state, "clipped.pkl", own_class, consent=True)
+    assert waiting.job is not None and waiting.job.wait(60)
+    _drop(state, "other_steps.py", b"class Other:\n    pass\n")
+    assert [one.name for one in waiting.helpers] == ["other_steps.py"]
+    assert "Clip" in state.problems[0].message and waiting.key in state.failed
+
+
 def test_the_file_beside_it_may_come_first(own_class: bytes) -> None:
     state = _state()
     _drop(state, "own_steps.py", OWN_STEPS)

@@ -22,10 +22,10 @@ from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 from streamlit.testing.v1 import AppTest
 
-from components import opening, results, workspaces
+from components import opening, results, snapshots, workspaces
 from components.jobs import Job
-from components.merging import merge
-from components.snapshots import digests, snapshot
+from components.merging import digests, merge
+from components.snapshots import snapshot
 from components.state import AppState
 from components.visitors import Visitor
 from dashboard.contracts import RawPredictions, Target
@@ -365,6 +365,48 @@ def test_a_model_that_carries_code_is_asked_about_anew_by_whoever_imports_it() -
     assert not state.consented
 
 
+def test_after_consent_an_imported_model_is_what_it_was() -> None:
+    """Name, place, colour, hidden or shown, reference and the files that it was opened with."""
+    contents = []
+    for cost in (1.0, 2.0):
+        buffer = io.BytesIO()
+        model = LogisticRegression(C=cost).fit(FRAME[NAMES], FRAME["kind"])
+        joblib.dump(model, buffer)
+        contents.append(buffer.getvalue())
+    at = _upload(_app(sample="cancer"), "upload-data", "rows.csv", DATA)
+    state = _state(at)
+    state.add_file("beside.py", b"class Mine:\n    pass\n")
+    state.add_file("ours.joblib", contents[0], consent=True)
+    state.add_file("answers.csv", ANSWERS)
+    state.add_file("other.joblib", contents[1], consent=True)
+    ours, _, other = state.entries
+    state.rename(ours.key, "Ours 🦊")
+    state.move(ours.key, 1)
+    ours.shown, state.reference, other.helpers = False, other.key, ()
+    state.move(other.key, -2)
+    expected = _seen(state)
+    assert [one.file for one in state.entries] == ["other.joblib", "answers.csv", "ours.joblib"]
+    _sound(at.run())
+    assert state.workspace is not None
+    theirs = AppState()
+    workspaces.import_file(theirs, workspaces.export(state.workspace), "theirs.zip")
+    assert [one.file for one in theirs.entries] == ["answers.csv"] and len(theirs.waiting) == 2
+    workspaces.keep(theirs)
+    assert theirs.workspace is not None
+    again = AppState()  # a refresh before anything was agreed to
+    workspaces.open_workspace(again, theirs.workspace.id)
+    for one in (theirs, again):
+        for waiting in list(one.waiting):
+            assert waiting.job is not None and waiting.job.wait(60)
+        opening.settle(one)
+        opening.consent_to_all(one, [waiting.key for waiting in one.waiting][::-1])
+        for waiting in list(one.waiting)[::-1]:
+            assert waiting.job is None or waiting.job.wait(60)  # the last one is opened first
+            opening.settle(one)
+        assert not one.problems and not one.waiting
+        _equal(dict(expected), _seen(one))
+
+
 # -- what goes wrong with the disk ---------------------------------------------------------------
 
 
@@ -431,6 +473,30 @@ def test_data_that_is_gone_is_reported_and_not_forgotten() -> None:
     _sound(again.run())
     path.write_bytes(content)
     assert _state(_app(w=id)).evalset is not None  # nothing was saved over it
+
+
+def test_predictions_that_cannot_be_read_are_reported_and_not_deleted() -> None:
+    at = _filled()
+    kept, id = _state(at).workspace, at.query_params["w"]
+    assert kept is not None
+    key = _state(at).entries[1].key
+    path = kept.store.file_path(kept.id, key)
+    content = path.read_bytes()
+    path.write_bytes(b"")
+    snapshots._HELD.pop((("colleague.csv", key),), None)
+    again = _app(w=id)
+    assert [one.source for one in _state(again).problems] == ["colleague.csv"]
+    assert len(_state(again).entries) == 1
+    _state(again).entries[0].name = "changed meanwhile"
+    _sound(again.run())
+    assert key in {one.digest for one in kept.store.files(kept.id)}
+    path.write_bytes(content)
+    last = _state(_app(w=id))
+    assert last.entries[0].name == "changed meanwhile" and key in last.failed
+    opening.try_again(last, key)
+    assert last.waiting[0].job is not None and last.waiting[0].job.wait(60)
+    opening.settle(last)
+    assert [one.name for one in last.entries] == ["changed meanwhile", "colleague"]
 
 
 # -- single parts --------------------------------------------------------------------------------
