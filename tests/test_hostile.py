@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -289,6 +289,7 @@ def _in_order(files: Sequence[HostileFile]) -> Iterator[tuple[bool, list[Hostile
 
 
 def _all_in_app(files: Sequence[HostileFile], scene: Scene) -> None:
+    workers = _workers()
     with limits() as settings:
         assert find_confinement(settings) is Confinement.BUBBLEWRAP
         at = _app()
@@ -301,7 +302,7 @@ def _all_in_app(files: Sequence[HostileFile], scene: Scene) -> None:
         _ask(at)
         get_pool(settings).close()
     assert scene.changes() == []
-    _nobody_left()
+    _nobody_left(workers)
 
 
 def _resident_mb(*, peak: bool) -> float:
@@ -315,10 +316,15 @@ def _forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def _nobody_left() -> None:
-    """No child of a worker outlives it."""
+def _workers() -> dict[int, str]:
+    children = children_of(os.getpid())
+    return {one: line for one, line in children.items() if "dashboard.worker" in line}
+
+
+def _nobody_left(before: Collection[int]) -> None:
+    """No child of a worker outlives it; those of earlier tests may wait for their models."""
     for _ in range(50):
-        left = [line for line in children_of(os.getpid()).values() if "dashboard.worker" in line]
+        left = [line for one, line in _workers().items() if one not in before]
         if not left:
             return
         time.sleep(0.1)
@@ -355,6 +361,7 @@ def _seen(file: HostileFile, settings: Settings) -> str:
 
 
 def _all_directly(files: Sequence[HostileFile], scene: Scene, sandbox: str) -> None:
+    workers = _workers()
     with limits(sandbox=sandbox) as settings, limits(sandbox=sandbox, **HURRY) as hurry:
         assert find_confinement(settings) == sandbox
         with ThreadPoolExecutor(3) as threads:
@@ -369,7 +376,7 @@ def _all_directly(files: Sequence[HostileFile], scene: Scene, sandbox: str) -> N
             assert scene.leaks(seen) == []
         get_pool(settings).close()
     assert scene.changes() == []
-    _nobody_left()
+    _nobody_left(workers)
 
 
 def _is_answer(seen: str) -> bool:
