@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .diagnostics.thresholds import Counts
 
 __all__ = [
+    "LONGEST",
     "count",
     "headline_binary",
     "headline_multiclass",
@@ -198,13 +199,17 @@ def in_sentence(title: str) -> str:
     return title[:1].lower() + title[1:] if title[1:2].islower() else title
 
 
+LONGEST = 120  # characters of one name inside a sentence
+
+
 def quoted(name: object) -> str:
-    """A class, label or value inside a sentence: `“8”`."""
-    return f"“{name}”"
+    """A class, label or value inside a sentence: `“8”`; a very long one is cut in the middle."""
+    return f"“{shorten(str(name), LONGEST)}”"
 
 
 def listing(names: Sequence[str], limit: int = 3) -> str:
-    """`a`, `a and b`, `a, b and 2 more`."""
+    """`a`, `a and b`, `a, b and 2 more`; a very long name is cut in the middle."""
+    names = [shorten(name, LONGEST) for name in names[:limit]] + list(names[limit:])
     if len(names) <= 1:
         return "".join(names)
     if len(names) <= limit:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError
+from ..wording import LONGEST, shorten
 
 __all__ = [
     "Label",
@@ -35,7 +36,8 @@ Label = str | int | float | bool
 
 # Above this a float no longer tells neighbouring integers apart.
 _EXACT_INTEGER = 2**53
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# Each way to read a text is the only one: `\d+\.?\d*` takes minutes for a long row of digits.
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
 class Task(StrEnum):
@@ -143,8 +145,8 @@ def _vector(values: Any) -> Any:
 
 
 def listing(labels: Iterable[Any], most: int = 8) -> str:
-    """`a, b, c`, cut after `most` with the number of those left out."""
-    names = [str(label) for label in labels]
+    """`a, b, c`, cut after `most` with the number of those left out; long names are shortened."""
+    names = [shorten(str(label), LONGEST) for label in labels]
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[:most])} and {len(names) - most:,} more"

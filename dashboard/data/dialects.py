@@ -36,7 +36,8 @@ MOST_PREAMBLE = 30
 DELIMITERS = (",", ";", "\t", "|")
 RARE_DELIMITERS = ("\x01", "^", "~", ":", " ")
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space", ":": "colon"}
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# Each way to read a text is the only one: `\d+\.?\d*` takes minutes for a long row of digits.
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 LEADING_ZERO = re.compile(r"[+-]?0\d+")
 COMMA_NUMBER = re.compile(r"[+-]?(\d*,\d+([eE][+-]?\d+)?|\d{1,3}(\.\d{3})+(,\d+)?)")
 SURE_COMMA = re.compile(r"[+-]?(0,\d+|\d*,(\d{1,2}|\d{4,})|\d{4,},\d+|\d{1,3}(\.\d{3})+,\d+)")

@@ -163,7 +163,7 @@ def _is_number(value: Any) -> bool:
         return True
     try:
         float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return not isinstance(value, bool)
 
@@ -172,7 +172,7 @@ def _counts_up(values: list[Any]) -> bool:
     """Whole numbers that rise by one, or start again where training was started again."""
     try:
         numbers = [float(value) for value in values]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     if not all(math.isfinite(one) and one == int(one) and one >= 0 for one in numbers):
         return False

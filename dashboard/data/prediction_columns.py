@@ -182,7 +182,7 @@ def _numbered_columns(
     """`proba_0 … proba_{k-1}` (or from 1) for classes that are no such numbers: in class order."""
     numbered: dict[str, dict[int, str]] = {}
     for name in names:
-        match = re.fullmatch(r"(.*?)[_ .-]?(\d+)", name.strip())
+        match = re.fullmatch(r"(.*?)[_ .-]?(?<!\d)(\d{1,9})", name.strip())
         if match and snake_name(match[1]) in (*PREFIXES, "x", "output", "y_pred"):
             numbered.setdefault(match[1], {})[int(match[2])] = name
     k = len(target.labels)

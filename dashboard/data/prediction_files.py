@@ -31,9 +31,9 @@ __all__ = ["evalset_and_predictions", "infer_answers", "read_predictions"]
 
 JOINED = re.compile(
     r"^(?P<kind>y_pred|y_hat|yhat|prediction|predicted|pred|y_score|score|y_proba|y_prob|"
-    r"probability|proba|prob|p|logit|decision)(?:[_ .:-]+(?P<rest>.+))?$"
-    r"|^(?P<front>.+?)[_ .:-]+(?P<last>y_pred|prediction|predicted|pred|y_score|score|y_proba|"
-    r"y_prob|probability|proba|prob|logit|decision)$",
+    r"probability|proba|prob|p|logit|decision)(?:[_ .:-]++(?P<rest>.+))?$"
+    r"|^(?P<front>.+?)(?<![_ .:-])[_ .:-]++(?P<last>y_pred|prediction|predicted|pred|y_score|"
+    r"score|y_proba|y_prob|probability|proba|prob|logit|decision)$",
     re.IGNORECASE,
 )
 # `score` or `p` alone may well be a feature: one column must be named beyond doubt

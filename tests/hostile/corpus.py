@@ -106,6 +106,19 @@ _FORGED = {
     "answers with the number of another question": NONSENSE,
     "answers with ten thousand parts": NONSENSE,
 }
+_RARE_ANSWERS = (
+    "answers with too many rows",
+    "answers with seven axes",
+    "sends a socket when asked",
+    "forges sizes",
+    "forges many classes",
+    "answers with decimals",
+    "answers with what is no label",
+    "answers with scores of strange classes",
+    "answers with a dict",
+    "answers with ten thousand",
+    "answers with halves",
+)
 _STRUCTURES = {
     "behind-a-picture.pkl": r"is a PNG image",
     "gadget-numpy.pkl": rf"{DAMAGED}|{WALL}",
@@ -245,10 +258,12 @@ def models(scene: Scene) -> Iterator[HostileFile]:
             yield HostileFile(f"{name}.pkl", content, says, core=core, slow=_is_slow(name))
     for name, body in PREDICTORS.items():
         content = pickles.model_of(body, scene)
-        yield HostileFile(f"{name}.pkl", content, _ASKED[name], "asked", slow=_is_slow(name))
+        core, slow = not name.startswith(_RARE_ANSWERS), _is_slow(name)
+        yield HostileFile(f"{name}.pkl", content, _ASKED[name], "asked", core, slow)
     for name, code in FORGERIES.items():
         says = _FORGED.get(name, "")
-        yield HostileFile(f"{name}.pkl", pickles.forged(code, scene), says, "asked")
+        core = not name.startswith(_RARE_ANSWERS)
+        yield HostileFile(f"{name}.pkl", pickles.forged(code, scene), says, "asked", core)
     for name, content in pickles.structures(scene).items():
         core = not name.startswith(_RARE_STRUCTURES)
         says = _STRUCTURES.get(name, WALL)

@@ -346,6 +346,7 @@ TARGETS = {
     "headers": Target(_headers, _header, altered),
     "snapshots": Target(_snapshots, _snapshot, altered),
     "histories": Target(_histories, _history),
+    "JSON histories": Target(lambda: _histories()[2:], _history, altered),
 }
 
 
