@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -346,6 +347,50 @@ def test_the_rest_through_the_app(scene: Scene) -> None:
     _all_in_app([*rest, *_networks(scene)], scene)
 
 
+_OPENED = """
+import sys
+from pathlib import Path
+from components import opening
+from components.state import AppState
+from dashboard.errors import DiagnosticsError
+
+state = AppState()
+state.open_data("data.csv", Path(sys.argv[1], "data.csv").read_bytes())
+before = set(sys.modules)
+for path in sorted(Path(sys.argv[1]).glob("model*")):
+    try:
+        state.add_file(path.name, path.read_bytes())
+    except DiagnosticsError as error:
+        print(path.name, error)
+for waiting in list(state.waiting):
+    opening.consent(state, waiting.key)
+while any(one.job is not None for one in state.waiting):
+    opening.settle(state)
+print(len(state.entries), "models")
+print("imported", sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+"""
+READERS = ("h5py", "keras", "tensorflow", "onnxruntime", "onnx", "xgboost", "lightgbm", "catboost")
+
+
+def test_the_app_imports_nothing_that_reads_models(tmp_path: Path) -> None:
+    """In a fresh process: what is not there has deserialised nothing."""
+    import lightgbm
+
+    lines = lightgbm.LGBMClassifier(n_estimators=2, verbose=-1).fit(ROWS, ANSWER)
+    (tmp_path / "data.csv").write_bytes(DATA)
+    (tmp_path / "model.txt").write_text(lines.booster_.model_to_string())
+    (tmp_path / "model.skops").write_bytes(_good()[0])
+    decent = LogisticRegression().fit(ROWS, ANSWER)
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(decent))
+    found = subprocess.run(
+        [sys.executable, "-c", _OPENED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "3 models" in found.stdout, found.stdout + found.stderr
+    imported = found.stdout.rpartition("imported ")[2]
+    for name in (*READERS, "skops", "joblib", "cloudpickle"):
+        assert f"'{name}'" not in imported, imported
+
+
 # -- directly, with both confinements -------------------------------------------------------------
 
 
@@ -516,7 +561,7 @@ def test_a_helper_file_stays_in_the_worker(name: str, scene: Scene) -> None:
     module.Thing = Thing
     sys.modules["helper"] = module
     try:
-        content = __import__("pickle").dumps(Thing())
+        content = pickle.dumps(Thing())
     finally:
         del sys.modules["helper"]
     code = attacks.prelude(scene) + attacks.ATTACKS["writes outside"]

@@ -129,7 +129,8 @@ def _archives() -> list[bytes]:
         {name: data for name, data in found(_nowhere()).items() if "bomb" not in name}
         for found in (archives.skops_archives, archives.keras_archives)
     )
-    return [*skops.values(), *keras.values(), *archives.mlflow_archives(_nowhere()).values()]
+    packed = (*skops.values(), *keras.values(), *archives.mlflow_archives(_nowhere()).values())
+    return [*packed, *_pickles()]
 
 
 def _pickles() -> list[bytes]:
