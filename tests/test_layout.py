@@ -52,15 +52,17 @@ FLOORS: list[tuple[str, frozenset[str]]] = [
     ("sandbox", frozenset({"sandbox"})),
     # data, models and diagnostics are neighbours: they do not see each other
     ("sources", frozenset({"data", "samples", "models", "diagnostics", "workspace"})),
+    # whole operations on models, run in their workers; above what they ask and compute with
+    ("explainers", frozenset({"explainers"})),
     ("figures", frozenset({"captions", "figures"})),
-    ("evaluation", frozenset({"evaluation", "gallery"})),
+    ("evaluation", frozenset({"evaluation", "effects", "explanation", "gallery", "importance"})),
     ("report", frozenset({"report", "report_html", "report_scores"})),
     ("front doors", frozenset({"__init__", "__main__", "app", "launcher", "worker"})),
 ]
 FLOOR_OF = {room: floor for floor, (_, rooms) in enumerate(FLOORS) for room in rooms}
 NEIGHBOURS = {"models", "diagnostics", "workspace"}  # and all that reads data, as one
 # Sees only results: no model, no data file, nothing that is remembered.
-BLIND = {"figures": {"models", "data", "workspace"}}
+BLIND = {"figures": {"models", "data", "workspace", "explainers"}}
 
 HEAVY = {"tensorflow", "keras", "shap"}
 UNPICKLERS = {"pickle", "_pickle", "cPickle", "joblib", "cloudpickle", "dill", "shelve", "marshal"}

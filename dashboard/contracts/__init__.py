@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DiagnosticsError, NotApplicable, ParameterError
+from .attributions import Attributions, Background, OutputSpace
 from .normalisation import Answers, check_weights, known_labels, normalise_answers
 from .score_columns import Expected
 from .targets import encode_target
@@ -31,17 +32,22 @@ from .vocabulary import (
     plural,
     sorted_labels,
 )
+from .work import Work
 
 __all__ = [
+    "Attributions",
+    "Background",
     "Label",
     "Model",
     "ModelInfo",
+    "OutputSpace",
     "Predictions",
     "RawPredictions",
     "Result",
     "ScoreKind",
     "Target",
     "Task",
+    "Work",
     "canonical_label",
 ]
 

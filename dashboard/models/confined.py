@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from .findings import Inspection
 __all__ = ["ConfinedModel", "confined_inspect", "confined_load"]
 
 Rows = pd.DataFrame | npt.NDArray[Any]
+T = TypeVar("T")
 
 MODEL, HELPERS = "model", "helpers"
 # Names of columns, classes and texts that are predicted. Reading JSON holds up the whole app.
@@ -243,12 +244,58 @@ class ConfinedModel:
             arrays=10_000,
             rows=n,
         )
+        return self._call("predict", {"name": upload.name}, {"rows": rows}, limits)
+
+    def ask(
+        self,
+        operation: str,
+        arguments: Mapping[str, Any],
+        tables: Mapping[str, Rows],
+        *,
+        limits: FrameLimits,
+        read: Callable[[Frame], T],
+    ) -> T:
+        """A whole operation in the worker, which sees each table under its name.
+
+        Parameters
+        ----------
+        arguments : plain JSON values.
+        limits : what the answer may hold at most.
+        read : checks the answer and makes of it what is returned; `FrameError` ends the worker.
+
+        Raises
+        ------
+        ModelError : the operation's own failure, or how the worker ended, in one sentence.
+        """
+        upload = self._upload
+        shelf = upload.pool.shelf
+        shelved = {name: shelf.shelve_rows(X) for name, X in tables.items()}
+        told = {
+            **arguments,
+            "name": upload.name,
+            "settings": {k: v for k, v in asdict(upload.settings).items() if k not in _OUTSIDE},
+        }
+        frame, worker = self._call(operation, told, shelved, limits, inside="tables")
+        with _believing(worker, upload.name):
+            return read(frame)
+
+    def _call(
+        self,
+        operation: str,
+        arguments: dict[str, Any],
+        rows: Mapping[str, Shelved],
+        limits: FrameLimits,
+        inside: str = "",
+    ) -> tuple[Frame, Worker]:
+        """Ask the worker, a new one if it was gone; files go in beside the other arguments."""
+        upload = self._upload
         for attempt in (1, 2):
             with upload.pool.lease(upload.key, upload.open) as (worker, _):
+                lent = {name: each.lend(worker.inbox) for name, each in rows.items()}
                 try:
                     frame = worker.call(
-                        "predict",
-                        {"rows": rows.lend(worker.inbox), "name": upload.name},
+                        operation,
+                        {**arguments, **({inside: lent} if inside else lent)},
                         seconds=upload.settings.predict_seconds,
                         doing=f"asking {upload.name}",
                         limits=limits,

@@ -27,7 +27,15 @@ from ..frames import Frame, FrameError, FrameLimits, plain_text, read_frame, wri
 from ..settings import Settings, get_settings
 from .orders import UNCONFINED
 
-__all__ = ["WorkCancelled", "Worker", "WorkerGone", "explain_exit", "is_unwanted", "watched"]
+__all__ = [
+    "WorkCancelled",
+    "Worker",
+    "WorkerGone",
+    "explain_exit",
+    "is_unwanted",
+    "tell_progress",
+    "watched",
+]
 
 Progress = Callable[[int, int, str], object]
 Cancelled = Callable[[], bool]
@@ -80,6 +88,13 @@ def is_unwanted() -> bool:
     """Whether the watcher of this thread wants its work to stop."""
     cancelled = _WATCHER.get()[1]
     return cancelled is not None and cancelled()
+
+
+def tell_progress(done: int, total: int, sentence: str) -> None:
+    """Report to the watcher of this thread, for work that is done in this process."""
+    on_progress = _WATCHER.get()[0]
+    if on_progress is not None:
+        on_progress(done, total, sentence)
 
 
 class WorkerGone(ModelError):

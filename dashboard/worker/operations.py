@@ -35,6 +35,19 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "tensorflow": ("keras",),
 }
 
+# The keys of `dashboard.explainers.operations.OPERATIONS`, which is loaded when one is asked for.
+EXPLAINING = (
+    "plan",
+    "explain",
+    "interactions",
+    "effects",
+    "prepared",
+    "native_importance",
+    "permute",
+    "drop_columns",
+    "lime",
+)
+
 Answer = tuple[dict[str, Any], Sequence[Any]]
 
 
@@ -166,9 +179,23 @@ def inspect(desk: Desk, call: Call) -> Answer:
     return {"inspection": found.to_json()}, ()
 
 
+def explaining(name: str) -> Operation:
+    """An operation of `dashboard.explainers`, on the tables of the inbox."""
+
+    def run(desk: Desk, call: Call) -> Answer:
+        from ..explainers.operations import OPERATIONS as known
+
+        told = dict(call.arguments)
+        tables = {key: read_rows(desk.path(file)) for key, file in told.pop("tables").items()}
+        return known[name](desk.need_model(), tables, told, call)
+
+    return run
+
+
 OPERATIONS: dict[str, Operation] = {
     "warm": warm,
     "load": load,
     "predict": predict,
     "inspect": inspect,
+    **{name: explaining(name) for name in EXPLAINING},
 }
