@@ -1,11 +1,13 @@
 # Sidelight: `make` lists what there is. Everything is installed into .venv.
 #   PYTHON=python3.12   the interpreter to make it with (default: the first fitting one)
+#   PROCESSES=4         how many processes run the tests (default: 2)
 #   ARGS="..."          passed on to what the target runs, e.g. make test ARGS="-k roc -x"
 
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
 FITTING := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PROCESSES ?= 2
 PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	$$python -c '$(FITTING)' 2>/dev/null && echo $$python && break; done),python3)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
@@ -21,7 +23,8 @@ run: $(VENV)/.runtime  ## install what is missing, start the dashboard, open the
 
 test: $(VENV)/.dev  ## the whole suite, browser tests and coverage included
 	@$(BIN)/python -m tests.browser || true
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder \
+		--cov --cov-report=term:skip-covered --cov-fail-under=95 $(ARGS)
 
 test-slow: $(VENV)/.dev  ## reference runs of minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
@@ -43,6 +46,7 @@ screenshots: $(VENV)/.dev  ## take the pictures of docs/screenshots again
 
 docs: $(VENV)/.dev  ## write the tables of docs/reference.md from the code
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python -W ignore -m tests.truth_table
 
 lock: $(VENV)/.dev  ## write the lists of versions from pyproject.toml (ARGS=--upgrade: newest)
 	$(LOCK) --group runtime --output-file requirements.txt $(ARGS)

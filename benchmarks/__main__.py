@@ -21,7 +21,16 @@ from pathlib import Path
 Row = dict[str, object]
 
 README = Path(__file__).with_name("README.md")
-NAMES = ("thresholds", "server", "workers", "tables", "workspaces")
+NAMES = (
+    "thresholds",
+    "server",
+    "workers",
+    "tables",
+    "workspaces",
+    "permutation",
+    "gradients",
+    "explanations",
+)
 PACKAGES = ("numpy", "scikit-learn", "pandas", "streamlit", "plotly")
 
 

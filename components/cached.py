@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
 
@@ -39,15 +39,18 @@ if TYPE_CHECKING:
 __all__ = [
     "answers",
     "asked",
+    "computed",
     "diagnostic",
     "metrics",
     "problem_of",
     "sample_model",
     "sample_table",
+    "sample_worker",
     "score_table",
     "threshold_table",
 ]
 
+T = TypeVar("T")
 _ENTRIES = get_settings().cache_entries
 _SLOW = 0.3  # seconds; what takes longer is worth a place in the workspace
 
@@ -74,6 +77,16 @@ def _sample_model(key: str, file: str, digest: str, _path: Path) -> Model:
 def sample_model(sample: Sample, file: str) -> Model:
     """A sample's model, loaded once for all sessions; networks in a confined worker."""
     return _sample_model(sample.key, file, sample.digest_of(file), sample.path(file))
+
+
+@st.cache_resource(max_entries=_ENTRIES, show_spinner=False)
+def _sample_worker(key: str, file: str, digest: str, _path: Path) -> Model:
+    return load_model(_path, file)
+
+
+def sample_worker(sample: Sample, file: str) -> Model:
+    """A sample's model in a confined worker, once for all sessions: engines hold up a process."""
+    return _sample_worker(sample.key, file, sample.digest_of(file), sample.path(file))
 
 
 @st.cache_resource(max_entries=_ENTRIES // 2, show_spinner=False)
@@ -246,6 +259,17 @@ def diagnostic(name: str, predictions: Predictions, **parameters: Any) -> Any:
     """The result of one diagnostic of the catalogue for one model."""
     key = tuple(sorted(parameters.items()))
     return _diagnostic(name, predictions.digest(), predictions.name, key, predictions)
+
+
+@st.cache_resource(max_entries=4 * _ENTRIES, show_spinner=False)
+def _computed(name: str, key: tuple[Hashable, ...], _compute: Callable[[], Any]) -> Any:
+    return _compute()
+
+
+def computed(name: str, key: tuple[Hashable, ...], compute: Callable[[], T]) -> T:
+    """What `compute` gives, computed once for each name and key of digests and parameters."""
+    found: T = _computed(name, key, compute)
+    return found
 
 
 def score_table(answers: Answers, view: View, kept: Kept | None = None) -> MetricTable:

@@ -91,7 +91,7 @@ def _number(state: AppState, name: str, now: float, high: float) -> float:
 
 
 def _read_view(state: AppState) -> None:
-    """Threshold, rule, focus, cells, costs and the open tab; unknown words are left out.
+    """Threshold, focus, cells, costs, tabs and what is explained; unknown words are left out.
 
     What the link does not say stays as the sample or the workspace has it.
     """
@@ -105,6 +105,7 @@ def _read_view(state: AppState) -> None:
     cells = link.get("cells")
     state.normalise = next((one for one in get_args(Cells) if one == cells), state.normalise)
     state.label = link.get("class", state.label)
+    state.explored = state.explored.with_link(link.to_dict())
 
 
 def _read_models(state: AppState) -> None:
@@ -141,7 +142,7 @@ def _view(state: AppState) -> dict[str, str | list[str]]:
     }
     if state.label is not None:
         wanted["class"] = state.label
-    return wanted
+    return wanted | state.explored.link()
 
 
 def _models(state: AppState) -> dict[str, str | list[str]]:

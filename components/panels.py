@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -17,14 +18,14 @@ import streamlit as st
 from components import cached
 from components.markup import message, plain, swatch
 from components.progress import stop_here
-from components.state import AppState, app_state
+from components.state import AppState, app_state, widget_value
 from dashboard.contracts import Predictions, Result, Task
 from dashboard.diagnostics.confusion import confusion_rows
 from dashboard.diagnostics.metric_list import headline_metrics
 from dashboard.diagnostics.metrics import METRICS, MetricRow, MetricTable
 from dashboard.errors import DiagnosticsError, NotApplicable
 from dashboard.evaluation import Answers
-from dashboard.figures import figure_config, figure_html
+from dashboard.figures import Clicked, clicked, figure_config, figure_html
 from dashboard.gallery import Exhibit, View, headline, per_row
 from dashboard.report import safe_csv
 from dashboard.report_scores import ARROWS, against_baseline, best_models, bounds
@@ -32,6 +33,7 @@ from dashboard.settings import get_settings
 from dashboard.wording import number, per_thousand
 
 __all__ = [
+    "HEADLINE",
     "guard",
     "guard_page",
     "needs",
@@ -151,15 +153,21 @@ def show_figure(
     key: str,
     tables: Mapping[str, Result],
     on_click: bool = False,
+    on_pick: Callable[[Clicked], None] | None = None,
     caption: bool = True,
 ) -> tuple[int, int] | None:
     """A figure with its caption, the data behind it and downloads.
 
-    Returns the `customdata` of the clicked mark when `on_click` is set, else None.
+    Returns the `customdata` of the clicked mark when `on_click` is set, else None; `on_pick` is
+    told once what a clicked mark stands for, before the page is drawn anew.
     """
     meta = figure.layout.meta or {}
     name = str(meta.get("name", key))
-    options: dict[str, Any] = {"on_select": "rerun", "selection_mode": "points"} if on_click else {}
+    options: dict[str, Any] = {}
+    if on_click or on_pick is not None:
+        options = {"on_select": "rerun", "selection_mode": "points"}
+    if on_pick is not None:
+        options["on_select"] = partial(_hand_on, f"figure-{key}", meta, on_pick)
     event = st.plotly_chart(
         figure,
         theme=None,
@@ -197,6 +205,17 @@ def show_figure(
     chosen = event.selection.points if event else []
     data = chosen[0].get("customdata") if chosen else None
     return (int(data[0]), int(data[1])) if data else None
+
+
+def _hand_on(widget: str, meta: Mapping[str, Any], on_pick: Callable[[Clicked], None]) -> None:
+    """Tell what was clicked; a click beside the marks says nothing."""
+    event: Any = widget_value(widget)
+    chosen = event["selection"]["points"] if event else []
+    data = chosen[0].get("customdata") if chosen else None
+    if isinstance(data, str):
+        on_pick(Clicked(None, data, None))
+    elif data:
+        on_pick(clicked(meta, list(data)))
 
 
 def _csv_of(result: Result) -> Callable[[], bytes]:
@@ -245,7 +264,7 @@ def _cell(rows: Sequence[MetricRow], model: str, baseline: str, reference: str |
     return f"<td><span{best}>{value}</span>{text}</td>"
 
 
-_HEADLINE = "font-size:1.15rem;line-height:1.5;max-width:62rem;margin:0"
+HEADLINE = "font-size:1.15rem;line-height:1.5;max-width:62rem;margin:0"
 
 
 def show_scores(state: AppState, answers: Answers, table: MetricTable) -> None:
@@ -301,7 +320,7 @@ def show_headline(answers: Answers, table: MetricTable, view: View, place: Any) 
     said = headline(answers.everyone, table, view.operating, cached.diagnostic, view.rule)
     first, stop, rest = said.partition(". ")
     lead = f"<strong>{html.escape(first + stop.strip())}</strong> {html.escape(rest)}"
-    place.html(f'<p class="sl-headline" style="{_HEADLINE}">{lead}</p>')
+    place.html(f'<p class="sl-headline" style="{HEADLINE}">{lead}</p>')
     counts = view.operating.get(view.reference or "")
     if counts is not None and view.label is None:
         place.caption(plain(per_thousand(counts, model=view.reference or "")))

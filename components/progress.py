@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import streamlit as st
 
-from components import cached, opening
+from components import cached, opening, races
 from components.entries import Waiting
 from components.jobs import Job
 from components.markup import plain
@@ -24,7 +24,9 @@ from dashboard.settings import get_settings
 __all__ = [
     "begin",
     "follow",
+    "has_browser",
     "show_opening",
+    "show_question",
     "show_reading",
     "stop_here",
     "wait_for_answers",
@@ -47,11 +49,19 @@ def begin(state: AppState) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """A job as it is shown: `key` tells its button from others, `cancel` is what that does."""
+    """A job as it is shown: `key` tells its button from others, `cancel` is what that does.
+
+    `has_news` : whether the page should be drawn anew, though it goes on.
+    """
 
     job: Job[Any]
     key: str
     cancel: Callable[[], None]
+    has_news: Callable[[], bool] = lambda: False
+
+    @property
+    def is_over(self) -> bool:
+        return self.job.done or self.job.cancelled() or self.has_news()
 
     def show(self, narrow: bool = False) -> Any:
         """What runs and how far it is, with a button that cancels it; the text's place."""
@@ -98,29 +108,37 @@ def show_opening(state: AppState, waiting: Waiting, *, narrow: bool = False) -> 
         _show(_Row(waiting.job, waiting.key, cancel), narrow)
 
 
+def show_question(
+    job: Job[Any], key: str, cancel: Callable[[], None], has_news: Callable[[], bool]
+) -> None:
+    """A row for work whose answers come one after the other, each of them news for the page."""
+    _show(_Row(job, key, cancel, has_news), narrow=False)
+
+
 def _show(row: _Row, narrow: bool) -> None:
     """Each row in a place of its own, which the page draws and not the fragment.
 
     Streamlit drops what a fragment drew and has not sent when that fragment runs again; were the
     rows neighbours, the next one would have no place then, and the browser gives up the page.
     """
-    if not _has_browser():
+    if not has_browser():
         row.show(narrow)
         return
     with st.container():
-        _watch(row, narrow)
+        with st.container():  # its own: what follows would have no place either
+            _watch(row, narrow)
         for _ in range(_LINGERING):
             st.empty()  # in the place of what stood here before, which would linger
 
 
 @st.fragment(run_every=_POLL)
 def _watch(row: _Row, narrow: bool) -> None:
-    if row.job.done or row.job.cancelled():  # what is cancelled may still take a while to end
+    if row.is_over:  # what is cancelled may still take a while to end
         st.rerun()
     row.show(narrow)
 
 
-def _has_browser() -> bool:
+def has_browser() -> bool:
     """Whether somebody runs fragments again; without, a run must wait for itself."""
     return st.context.url is not None
 
@@ -129,7 +147,7 @@ def follow(state: AppState) -> None:
     """What comes when the page is drawn: a spare worker, and waiting where nobody else looks."""
     opening.get_ready()
     jobs = _on_their_way(state)
-    if not jobs or _has_browser():
+    if not jobs or has_browser():
         return
     tick = st.empty()
     while not any(job.done for job in jobs):
@@ -141,6 +159,7 @@ def follow(state: AppState) -> None:
 def stop_here(state: AppState) -> NoReturn:
     """End the page early, but not before files on their way in are looked after."""
     follow(state)
+    races.forget_fragments()
     st.stop()
 
 

@@ -1,6 +1,6 @@
-"""Two races of Streamlit 1.67 that lose what a person did, closed.
+"""Races of Streamlit 1.67 that lose what a person did, or the page, closed.
 
-Both are shown, with how often they struck, in `docs/decisions/0009-races-in-streamlit.md`. This is
+All are shown, with how often they struck, in `docs/decisions/0009-races-in-streamlit.md`. This is
 the only place that touches Streamlit's internals.
 """
 
@@ -13,14 +13,15 @@ from weakref import WeakKeyDictionary
 
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-__all__ = ["close_races", "keeping_addresses", "of_the_page_at_hand"]
+__all__ = ["close_races", "forget_fragments", "keeping_addresses", "of_the_page_at_hand"]
 
 _ADDRESSES = "file_urls_response"
 
 
 def close_races() -> None:
-    """Close both. Calling it again changes nothing."""
+    """Close those of the session. Calling it again changes nothing."""
     if not hasattr(ForwardMsgQueue.clear, "__wrapped__"):
         ForwardMsgQueue.clear = keeping_addresses(ForwardMsgQueue.clear)  # type: ignore[method-assign]
         AppSession.request_rerun = of_the_page_at_hand(  # type: ignore[method-assign]
@@ -69,3 +70,16 @@ def of_the_page_at_hand(request_rerun: Callable[..., None]) -> Callable[..., Non
         request_rerun(self, client_state)
 
     return request_of_this_page
+
+
+def forget_fragments() -> None:
+    """Before a page ends early: forget the fragments that this run has not drawn.
+
+    Streamlit does so when a page ends as usual, but not after `st.stop`. A timer of such a fragment
+    that is on its way would draw it into places that are taken by something else now, or that no
+    longer exist, and the browser gives up the page.
+    """
+    context = get_script_run_ctx(suppress_warning=True)
+    if context is not None:
+        drawn = context.shared.new_fragment_ids.snapshot()
+        context.fragment_storage.clear(new_fragment_ids=drawn)

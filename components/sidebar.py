@@ -145,7 +145,8 @@ def _show_model_menu(state: AppState, entry: ModelEntry, is_reference: bool) -> 
         args=(state, entry),
     )
     order = st.container(horizontal=True)
-    at = state.entries.index(entry)
+    # An earlier run of the page may still be drawing what the next one has replaced.
+    at = next((n for n, one in enumerate(state.entries) if one.key == entry.key), 0)
     for step, word, icon, stop in (
         (-1, "Move up", "arrow_upward", at == 0),
         (1, "Move down", "arrow_downward", at == len(state.entries) - 1),

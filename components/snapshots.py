@@ -14,10 +14,24 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 from weakref import WeakValueDictionary
 
+from components.checking import (
+    Wrong,
+    maybe,
+    read_digest,
+    read_each,
+    read_flag,
+    read_label,
+    read_names,
+    read_number,
+    read_text,
+    read_whole,
+    read_word,
+)
+from components.choices import Choices
 from components.entries import Companion, History, ModelEntry, Problem, Source, Waiting
 from components.opening import loader, stage_model
 from components.state import AppState
-from dashboard.contracts import Label, Model, ScoreKind, Task, canonical_label
+from dashboard.contracts import Model, ScoreKind, Task
 from dashboard.data import (
     PredictionColumns,
     Roles,
@@ -34,9 +48,7 @@ from dashboard.frames import (
     FrameError,
     decode_info,
     encode_info,
-    plain_text,
     tag_value,
-    untag_value,
 )
 from dashboard.gallery import EXHIBITS, Cells
 from dashboard.models import carries_code, identify
@@ -46,7 +58,6 @@ from dashboard.settings import get_settings
 __all__ = ["Readers", "restore", "snapshot"]
 
 VERSION = 1
-MAX_NAME = 20_000
 SLOTS = 64
 SINGLE = ("id", "weight", "group", "time", "split")
 T = TypeVar("T")
@@ -89,7 +100,8 @@ def snapshot(state: AppState) -> dict[str, Any]:
         "pos_label": tag_value(state.pos_label),
         "split_value": state.split_value,
         "reference": state.reference,
-        "view": {name: getattr(state, name) for name in _VIEW},
+        "view": {name: getattr(state, name) for name in _VIEW}
+        | {"explored": state.explored.to_json()},
         "models": [_entry_out(state, entry) for entry in state.entries],
         "waiting": [[one.name, one.key] for one in state.waiting],
         "returning": [
@@ -163,109 +175,50 @@ def _columns_out(columns: PredictionColumns) -> dict[str, Any]:
 # -- in: single values ---------------------------------------------------------------------------
 
 
-class _Wrong(Exception):
-    """A value of the snapshot is not what it should be."""
-
-
-def _text(value: Any, limit: int = MAX_NAME) -> str:
-    if not isinstance(value, str) or len(value) > limit:
-        raise _Wrong
-    return plain_text(value, limit)
-
-
-def _maybe(read: Callable[[Any], T], value: Any) -> T | None:
-    return None if value is None else read(value)
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _Wrong
-    return value
-
-
-def _number(value: Any, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise _Wrong
-    return float(value)
-
-
-def _whole(value: Any, high: int) -> int:
-    if type(value) is not int or not 0 <= value <= high:
-        raise _Wrong
-    return value
-
-
-def _word(value: Any, words: Any) -> Any:
-    if not isinstance(value, str) or value not in words:
-        raise _Wrong
-    return value
-
-
-def _digest(value: Any) -> str:
-    text = _text(value, 64)
-    if len(text) != 64 or set(text) - set("0123456789abcdef"):
-        raise _Wrong
-    return text
-
-
-def _each(read: Callable[[Any], T], values: Any, limit: int = 100_000) -> list[T]:
-    if not isinstance(values, list) or len(values) > limit:
-        raise _Wrong
-    return [read(value) for value in values]
-
-
-def _names(values: Any) -> tuple[str, ...]:
-    return tuple(_each(_text, values))
-
-
-def _label(value: Any) -> Label | None:
-    return _maybe(canonical_label, untag_value(value, MAX_NAME))
-
-
 def _source(value: Any) -> Source:
-    name, digest = _each(_text, value, 2)
-    return Source(name, _digest(digest))
+    name, digest = read_each(read_text, value, 2)
+    return Source(name, read_digest(digest))
 
 
 _VIEW: dict[str, Callable[[Any], Any]] = {
-    "threshold": lambda value: _number(value, 0.0, 1.0),
-    "rule": lambda value: _word(value, RULES),
-    "label": lambda value: _maybe(_text, value),
-    "normalise": lambda value: _word(value, get_args(Cells)),
-    "against_rest": _flag,
-    "cost_fp": lambda value: _number(value, 0.0, 1e9),
-    "cost_fn": lambda value: _number(value, 0.0, 1e9),
-    "tab": lambda value: _word(value, ("", *EXHIBITS)),
-    "picture": lambda value: _word(value, ("png", "svg")),
+    "threshold": lambda value: read_number(value, 0.0, 1.0),
+    "rule": lambda value: read_word(value, RULES),
+    "label": lambda value: maybe(read_text, value),
+    "normalise": lambda value: read_word(value, get_args(Cells)),
+    "against_rest": read_flag,
+    "cost_fp": lambda value: read_number(value, 0.0, 1e9),
+    "cost_fn": lambda value: read_number(value, 0.0, 1e9),
+    "tab": lambda value: read_word(value, ("", *EXHIBITS)),
+    "picture": lambda value: read_word(value, ("png", "svg")),
 }
 
 
 def _roles(value: Any) -> Roles:
     reasons = value["reasons"]
     if not isinstance(reasons, dict):
-        raise _Wrong
+        raise Wrong
     return Roles(
-        target=_names(value["target"]),
-        features=_names(value["features"]),
-        ignore=_names(value["ignore"]),
-        **{name: _maybe(_text, value[name]) for name in SINGLE},
-        reasons={_text(column): _text(reason) for column, reason in reasons.items()},
-        columns=_names(value["columns"]),
-        named=_names(value["named"]),
+        target=read_names(value["target"]),
+        features=read_names(value["features"]),
+        ignore=read_names(value["ignore"]),
+        **{name: maybe(read_text, value[name]) for name in SINGLE},
+        reasons={read_text(column): read_text(reason) for column, reason in reasons.items()},
+        columns=read_names(value["columns"]),
+        named=read_names(value["named"]),
     )
 
 
 def _columns(value: Any) -> PredictionColumns:
     def pairs(given: Any) -> dict[str, Any]:
-        return {_text(name): _label(of) for name, of in _each(tuple, given)}
+        return {read_text(name): read_label(of) for name, of in read_each(tuple, given)}
 
     return PredictionColumns(
-        label=_maybe(_text, value["label"]),
+        label=maybe(read_text, value["label"]),
         scores=pairs(value["scores"]),
-        id=_maybe(_text, value["id"]),
+        id=maybe(read_text, value["id"]),
         labels=pairs(value["labels"]),
-        kind=_maybe(ScoreKind, value["kind"]),
-        notes=_names(value["notes"]),
+        kind=maybe(ScoreKind, value["kind"]),
+        notes=read_names(value["notes"]),
     )
 
 
@@ -289,25 +242,25 @@ def restore(state: AppState, given: Mapping[str, Any], readers: Readers) -> None
             f"({str(given.get('version'))[:20]}; this one reads {VERSION}). Update Sidelight."
         )
     try:
-        state.consented = set(_each(_digest, given["consented"], 10_000))
+        state.consented = set(read_each(read_digest, given["consented"], 10_000))
         _restore_data(state, given, readers)
         _restore_models(state, given, readers)
         _restore_rest(state, given, readers)
-    except (_Wrong, FrameError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (Wrong, FrameError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise WorkspaceError(
             "The description of this workspace is damaged. Start a new one, or import a backup."
         ) from error
 
 
 def _restore_data(state: AppState, given: Mapping[str, Any], readers: Readers) -> None:
-    state.task = _maybe(Task, given["task"])
-    state.pos_label = _label(given["pos_label"])
-    state.split_value = _maybe(_text, given["split_value"])
-    roles = _maybe(_roles, given["roles"])
-    state.sources = tuple(_each(_source, given["sources"], 10_000))
+    state.task = maybe(Task, given["task"])
+    state.pos_label = read_label(given["pos_label"])
+    state.split_value = maybe(read_text, given["split_value"])
+    roles = maybe(_roles, given["roles"])
+    state.sources = tuple(read_each(_source, given["sources"], 10_000))
     try:
         if given["sample"] is not None:
-            sample = read_sample(_word(given["sample"], {one.key for one in list_samples()}))
+            sample = read_sample(read_word(given["sample"], {one.key for one in list_samples()}))
             state.table, state.sample = readers.table(sample, sample.data), sample.key
         elif state.sources:
             state.table = _read(state, readers)
@@ -357,30 +310,30 @@ def _read_on_server(state: AppState, names: list[str]) -> Table:
 
 
 def _restore_models(state: AppState, given: Mapping[str, Any], readers: Readers) -> None:
-    for value in _each(dict, given["models"], SLOTS):
+    for value in read_each(dict, given["models"], SLOTS):
         entry, fill = _entry(state, value), _FILL[value["kind"]]
         try:
             if fill(state, entry, readers):
                 state.entries.append(entry)
         except DiagnosticsError as error:
             _set_aside(state, entry, error)
-    state.reference = _maybe(_text, given["reference"])
+    state.reference = maybe(read_text, given["reference"])
 
 
 def _entry(state: AppState, value: Mapping[str, Any]) -> ModelEntry:
-    key, _ = _text(value["key"]), _word(value["kind"], _FILL)
+    key, _ = read_text(value["key"]), read_word(value["kind"], _FILL)
     entry = ModelEntry(
         key=key,
-        name=state.free_name(_text(value["name"], 200)),
-        file=_text(value["file"]),
-        slot=_free(state, _whole(value["slot"], SLOTS)),
-        shown=_flag(value["shown"]),
-        arrival=_whole(value["arrival"], 1 << 48),
-        columns=_maybe(_columns, value["columns"]),
-        helpers=tuple(_each(_source, value["helpers"], 1_000)),
+        name=state.free_name(read_text(value["name"], 200)),
+        file=read_text(value["file"]),
+        slot=_free(state, read_whole(value["slot"], SLOTS)),
+        shown=read_flag(value["shown"]),
+        arrival=read_whole(value["arrival"], 1 << 48),
+        columns=maybe(_columns, value["columns"]),
+        helpers=tuple(read_each(_source, value["helpers"], 1_000)),
     )
     if value["info"] is not None:
-        size = _whole(value["size"], 1 << 48)
+        size = read_whole(value["size"], 1 << 48)
         entry.info = decode_info(value["info"], digest=key, size=size)
     return entry
 
@@ -419,7 +372,7 @@ def _stay(
 
 
 def _fill_model(state: AppState, entry: ModelEntry, readers: Readers) -> bool:
-    for digest in (_digest(entry.key), *(one.digest for one in entry.helpers)):
+    for digest in (read_digest(entry.key), *(one.digest for one in entry.helpers)):
         state.files[digest] = readers.path(digest)
     path = readers.path(entry.key)
     if readers.foreign and carries_code(identify(path.read_bytes(), entry.file)):
@@ -430,7 +383,7 @@ def _fill_model(state: AppState, entry: ModelEntry, readers: Readers) -> bool:
 
 
 def _fill_predictions(state: AppState, entry: ModelEntry, readers: Readers) -> bool:
-    path = state.files[entry.key] = readers.path(_digest(entry.key))
+    path = state.files[entry.key] = readers.path(read_digest(entry.key))
     source = (Source(entry.file, entry.key),)
     entry.table = _HELD.get(_key(source)) or read_table(path, entry.file)
     _HELD[_key(source)] = entry.table
@@ -468,6 +421,7 @@ def _restore_rest(state: AppState, given: Mapping[str, Any], readers: Readers) -
     """The view, files that wait or failed, and what else was dropped."""
     for name, read in _VIEW.items():
         setattr(state, name, read(given["view"][name]))
+    state.explored = Choices.from_json(given["view"].get("explored", {}))
 
     def kept(source: Source) -> bool:
         try:
@@ -477,24 +431,24 @@ def _restore_rest(state: AppState, given: Mapping[str, Any], readers: Readers) -
             return False
         return True
 
-    state.earlier = tuple(filter(kept, _each(_source, given["earlier"], 10_000)))
-    for one in filter(kept, _each(_source, given["companions"], 1_000)):
+    state.earlier = tuple(filter(kept, read_each(_source, given["earlier"], 10_000)))
+    for one in filter(kept, read_each(_source, given["companions"], 1_000)):
         state.companions.append(Companion(one.name, one.digest))
-    for one in filter(kept, _each(_source, given["histories"], 1_000)):
+    for one in filter(kept, read_each(_source, given["histories"], 1_000)):
         about = identify_history(readers.path(one.digest).read_bytes(), one.name)
         state.histories.append(History(one.name, one.digest, about))
     known = {}
-    for value in _each(dict, given.get("returning", []), SLOTS):
+    for value in read_each(dict, given.get("returning", []), SLOTS):
         entry = _entry(state, value)
         entry.helpers = tuple(filter(kept, entry.helpers))
-        known[_digest(entry.key)] = (entry, _names(value["above"]))
-    for one in filter(kept, _each(_source, given["waiting"], 1_000)):
+        known[read_digest(entry.key)] = (entry, read_names(value["above"]))
+    for one in filter(kept, read_each(_source, given["waiting"], 1_000)):
         was, above = known.get(one.digest, (None, ()))
         try:
             stage_model(state, one.name, state.files[one.digest], known=was, above=above)
         except DiagnosticsError as error:
             state.report(one.name, error)
-    for name, key, message in _each(tuple, given["failed"], 1_000):
-        file = Source(_text(name), _digest(key))
+    for name, key, message in read_each(tuple, given["failed"], 1_000):
+        file = Source(read_text(name), read_digest(key))
         if kept(file):
-            _stay(state, file, _text(message), *known.get(key, (None, ())))
+            _stay(state, file, read_text(message), *known.get(key, (None, ())))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import streamlit as st
 
 from components import opening
+from components.choices import Choices
 from components.entries import Companion, History, ModelEntry, Problem, Source, Waiting
 from components.jobs import Job
 from dashboard.contracts import Label, Model, RawPredictions, Task
@@ -50,6 +51,7 @@ _OF_THE_DATA = (
     "threshold",
     "rule",
     "label",
+    "explored",
 )
 
 
@@ -68,6 +70,9 @@ class AppState:
     consented : digests of model files that carry code and may be opened.
     recall, keep : answers that were computed before. Called from threads, with the entry's
         digest and the evaluation set's.
+    explored : what is chosen on the pages about explanations.
+    next_page : where a click on a chart leads, once.
+    paused : slow questions to models that this person stopped.
     workspace, unkept : where all this is kept, if it is; why the last change was not.
     """
 
@@ -105,6 +110,9 @@ class AppState:
     cost_fn: float = 5.0
     tab: str = ""
     picture: Literal["png", "svg"] = "png"
+    explored: Choices = field(default_factory=Choices)
+    next_page: str = ""
+    paused: set[tuple[Hashable, ...]] = field(default_factory=set)
     started: bool = False
     before: dict[str, Any] | None = None
     version: int = 0
@@ -168,6 +176,10 @@ class AppState:
         if self.entries and not self.shown:
             self.entries[0].shown = True
 
+    def explore(self, **changes: Any) -> None:
+        """Choose on the pages about explanations."""
+        self.explored = replace(self.explored, **changes)
+
     # -- loading --------------------------------------------------------------------------
 
     def open_sample(
@@ -216,6 +228,7 @@ class AppState:
         self.sources = self.earlier = ()
         self.task = self.pos_label = self.split_value = None
         self.threshold, self.rule, self.label = 0.5, "score", None
+        self.explored = Choices()
         self.undo.clear()
 
     def open_data(self, name: str, content: bytes) -> None:

@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .data import load_data
     from .evaluation import evaluate
+    from .explanation import explain
+    from .importance import importances
     from .models import load_model
     from .report import write_report
 
 __version__ = "0.1.0"
-__all__ = ["evaluate", "load_data", "load_model", "write_report"]
+__all__ = ["evaluate", "explain", "importances", "load_data", "load_model", "write_report"]
 
 _HOMES = {
     "evaluate": "evaluation",
+    "explain": "explanation",
+    "importances": "importance",
     "load_data": "data",
     "load_model": "models",
     "write_report": "report",

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from . import __version__
 from .errors import DiagnosticsError
@@ -90,6 +91,53 @@ def _add_sources(evaluate: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    explain = commands.add_parser(
+        "explain", help="explain the answers of several models on one data file"
+    )
+    explain.add_argument("--data", required=True, type=Path, metavar="FILE", help="data file")
+    explain.add_argument(
+        "--model", action="append", required=True, metavar="[NAME=]FILE", help="model; repeat"
+    )
+    explain.add_argument(
+        "--helper",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="file that a model needs beside it, like a .py with its own classes; repeat",
+    )
+    explain.add_argument(
+        "--target", action="append", metavar="COLUMN", help="column that the models predict"
+    )
+    explain.add_argument("--positive", metavar="LABEL", help="the positive class of two")
+    explain.add_argument("--split", metavar="VALUE", help="explain only these rows of the split")
+    explain.add_argument(
+        "--rows", type=int, metavar="N", help="a random sample of so many rows (default: all)"
+    )
+    explain.add_argument("--engine", default="", metavar="KEY", help="default: by cost")
+    explain.add_argument(
+        "--space",
+        default="auto",
+        metavar="UNIT",
+        help="probability, log-odds, decision value or target unit (default: the model's own)",
+    )
+    explain.add_argument(
+        "--game",
+        default="auto",
+        help="path-dependent, interventional or expected gradients (default: by cost)",
+    )
+    explain.add_argument(
+        "--background", type=int, default=100, metavar="N", help="rows for unknown features"
+    )
+    explain.add_argument(
+        "--format",
+        choices=("text", "json", "csv", "arrow", "html"),
+        help="default: by the suffix of --output, else text",
+    )
+    explain.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
+    explain.set_defaults(command=_explain)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser with every command and flag; the docs test walks it."""
     parser = argparse.ArgumentParser(
@@ -99,6 +147,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
     _add_evaluate(commands)
+    _add_explain(commands)
     return parser
 
 
@@ -178,6 +227,47 @@ def _evaluate_and_write(given: argparse.Namespace) -> int:
     for failure in result.failures:
         sys.stderr.write(f"{failure.name}: {failure.message}\n")
     return 1 if result.failures else 0
+
+
+def _explain(given: argparse.Namespace) -> int:
+    with _only_our_words():
+        return _explain_and_write(given)
+
+
+def _explain_and_write(given: argparse.Namespace) -> int:
+    from .evaluation import Failure
+    from .explanation import ExplainOptions, explain, read_evalset
+    from .report_explanations import render_explanations, write_explanations
+    from .settings import get_settings
+
+    evalset = read_evalset(given.data, given.target, given.positive, given.split)
+    options = ExplainOptions(
+        given.space,
+        given.game,
+        given.engine,
+        given.background,
+        get_settings().random_state,
+        get_settings().confidence_level,
+    )
+    found, failures = [], []
+    for name, path in _by_name(given.model).items():
+        try:
+            found.append(
+                explain(
+                    path, evalset, name=name, rows=given.rows, options=options, helpers=given.helper
+                )
+            )
+        except DiagnosticsError as error:
+            failures.append(Failure(name, str(error)))
+            sys.stderr.write(f"{name}: {error}\n")
+    about: dict[str, Any] = {"failures": failures, "data": evalset.name, "digest": evalset.digest}
+    if given.output is not None:
+        write_explanations(found, given.output, given.format, **about)
+    else:
+        content = render_explanations(found, given.format or "text", **about)
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+    return 1 if failures else 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -22,12 +22,25 @@ session = state.app_state()
 links.start(session, cached.sample_model, cached.sample_table)
 progress.begin(session)
 links.write_link(session)  # what has just come in is kept before anything is drawn
-page = st.navigation(
-    [
-        st.Page(ROOT / "pages" / "home.py", title="Home", icon=":material/home:", default=True),
-        st.Page(ROOT / "pages" / "performance.py", title="Performance", icon=":material/target:"),
-    ]
-)
+pages = {
+    "home": st.Page(ROOT / "pages" / "home.py", title="Home", icon=":material/home:", default=True),
+    "performance": st.Page(
+        ROOT / "pages" / "performance.py", title="Performance", icon=":material/target:"
+    ),
+    "importances": st.Page(
+        ROOT / "pages" / "importances.py", title="Importances", icon=":material/bar_chart:"
+    ),
+    "explanations": st.Page(
+        ROOT / "pages" / "explanations.py", title="Explanations", icon=":material/scatter_plot:"
+    ),
+    "one_row": st.Page(
+        ROOT / "pages" / "one_row.py", title="One row", icon=":material/person_search:"
+    ),
+}
+page = st.navigation(list(pages.values()))
+if session.next_page:  # a click on a chart leads there
+    wanted, session.next_page = pages[session.next_page], ""
+    st.switch_page(wanted)
 sidebar.show_sidebar(session, at_home=page.title == "Home")
 page.run()
 links.write_link(session)

@@ -38,7 +38,19 @@ from .errors import DataError, DiagnosticsError, ModelError, ParameterError, Pre
 from .models import adapt, load_model
 from .settings import Settings, get_settings
 
-__all__ = ["Answers", "Evaluation", "Failure", "evaluate", "gather", "predict_evalset"]
+__all__ = [
+    "Answers",
+    "Evaluation",
+    "Failure",
+    "as_evalset",
+    "as_model",
+    "evaluate",
+    "gather",
+    "named",
+    "predict_evalset",
+    "read_helpers",
+    "rows_for",
+]
 
 
 @dataclass(frozen=True)
@@ -116,12 +128,18 @@ class Evaluation:
 def predict_evalset(model: Model, evalset: EvalSet) -> RawPredictions:
     """The model's raw answers for every evaluated row.
 
-    A model that was fitted on a column which is not a feature here (an id, a time) gets that
-    column from the whole table; its own roles are its business.
-
     Raises
     ------
     ModelError : the model cannot take these rows, or fails on them.
+    """
+    return model.predict(rows_for(model, evalset))
+
+
+def rows_for(model: Model, evalset: EvalSet) -> pd.DataFrame | npt.NDArray[Any]:
+    """The evaluated rows as the model is given them: the same object each time.
+
+    A model that was fitted on a column which is not a feature here (an id, a time) gets that
+    column from the whole table; its own roles are its business.
     """
     rows: pd.DataFrame | npt.NDArray[Any] = evalset.X
     wanted = model.info.feature_names
@@ -135,7 +153,7 @@ def predict_evalset(model: Model, evalset: EvalSet) -> RawPredictions:
         ]
         if borrowed:
             rows = _with_columns(rows, evalset, tuple(borrowed))
-    return model.predict(rows)
+    return rows
 
 
 _WIDENED: WeakKeyDictionary[EvalSet, dict[tuple[str, ...], pd.DataFrame]] = WeakKeyDictionary()
@@ -168,7 +186,14 @@ def gather(evalset: EvalSet, raws: Mapping[str, RawPredictions]) -> Answers:
     return Answers(evalset, baseline, tuple(done), tuple(failures))
 
 
-def _as_evalset(data: Any, y: Any, target: str | Sequence[str] | None, **options: Any) -> EvalSet:
+def as_evalset(data: Any, y: Any, target: str | Sequence[str] | None, **options: Any) -> EvalSet:
+    """An evaluation set from a path, a frame, an array with `y`, or one that is one already.
+
+    Raises
+    ------
+    DataError : the data cannot be read or has no usable target.
+    ParameterError : data of another kind, or without a target.
+    """
     if isinstance(data, EvalSet):
         return data
     if isinstance(data, Table):
@@ -228,7 +253,7 @@ def _with_truth(
     return evalset_from_frame(data, target=names if len(names) > 1 else names[0], **options)
 
 
-def _named(items: Any) -> dict[str, Any]:
+def named(items: Any) -> dict[str, Any]:
     """Mapping, sequence or single object → name → object; equal names are told apart."""
     if items is None:
         return {}
@@ -247,7 +272,7 @@ def _named(items: Any) -> dict[str, Any]:
     return named
 
 
-def _read_helpers(paths: Sequence[str | Path]) -> dict[str, bytes]:
+def read_helpers(paths: Sequence[str | Path]) -> dict[str, bytes]:
     """File name → content."""
     try:
         return {Path(path).name: Path(path).read_bytes() for path in paths}
@@ -260,14 +285,23 @@ def _read_helpers(paths: Sequence[str | Path]) -> dict[str, bytes]:
 def _raw_of_model(
     name: str, item: Any, evalset: EvalSet, helpers: Mapping[str, bytes], settings: Settings
 ) -> RawPredictions:
+    return predict_evalset(as_model(name, item, helpers, settings), evalset)
+
+
+def as_model(name: str, item: Any, helpers: Mapping[str, bytes], settings: Settings) -> Model:
+    """A model from the path of its file (in a worker), or from an object in memory (in here).
+
+    Raises
+    ------
+    ModelError : no such file, or no usable model.
+    ParameterError : an object that is no model.
+    """
     if isinstance(item, str | Path):
         path = Path(item)
         if not path.is_file():
             raise ModelError(f"There is no model file {path}. Check the path.")
-        item = load_model(path, path.name, helpers=helpers, settings=settings)
-    elif not isinstance(item, Model):
-        item = adapt(item, name)
-    return predict_evalset(item, evalset)
+        return load_model(path, path.name, helpers=helpers, settings=settings)
+    return item if isinstance(item, Model) else adapt(item, name)
 
 
 def _raw_of_predictions(name: str, item: Any, evalset: EvalSet) -> RawPredictions:
@@ -294,9 +328,9 @@ def _collect(
 ) -> tuple[dict[str, RawPredictions], list[Failure]]:
     ask = partial(_raw_of_model, helpers=helpers, settings=settings)
     sources: list[tuple[str, Any, Callable[[str, Any, EvalSet], RawPredictions]]]
-    sources = [(name, item, ask) for name, item in _named(models).items()]
+    sources = [(name, item, ask) for name, item in named(models).items()]
     taken = {name for name, _, _ in sources}
-    for name, item in _named(predictions).items():
+    for name, item in named(predictions).items():
         free = name
         while free in taken:
             free = f"{free} (file)"
@@ -396,8 +430,8 @@ def evaluate(
         evalset, raws = _from_one_file(Path(data), target, options)
         failures: list[Failure] = []
     else:
-        evalset = _as_evalset(data, y, target, **options)
-        raws, failures = _collect(evalset, models, predictions, _read_helpers(helpers), settings)
+        evalset = as_evalset(data, y, target, **options)
+        raws, failures = _collect(evalset, models, predictions, read_helpers(helpers), settings)
     if not raws and not failures:
         raise ParameterError(
             "No models and no predictions were given, and no column of the data is named like a "

@@ -21,7 +21,7 @@ from .report_html import html_page
 from .report_scores import ARROWS, bounds
 from .wording import MISSING, count, listing, threshold
 
-__all__ = ["FORMATS", "render_report", "safe_csv", "write_report"]
+__all__ = ["FORMATS", "package_versions", "render_report", "safe_csv", "write_report"]
 
 FORMATS = ("text", "json", "csv", "html")
 # The last four are what an East Asian Excel takes for the first four.
@@ -46,8 +46,13 @@ def provenance(evaluation: Evaluation) -> dict[str, Any]:
         "data_digest": evaluation.evalset.digest,
         "predictions_digests": {each.name: each.digest() for each in evaluation.models},
         "python": platform.python_version(),
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": package_versions(),
     }
+
+
+def package_versions() -> dict[str, str]:
+    """The libraries that numbers come from, by name."""
+    return {name: _version(name) for name in _PACKAGES}
 
 
 def safe_csv(frame: pd.DataFrame) -> str:

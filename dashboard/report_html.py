@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,16 @@ from .wording import count, listing, percent, plural, quoted, threshold
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Section", "build_sections", "html_page", "report_title"]
+__all__ = [
+    "Section",
+    "build_sections",
+    "bullet_list",
+    "facts_table",
+    "html_page",
+    "report_title",
+    "section_part",
+    "whole_page",
+]
 
 _NEEDED = {
     Task.BINARY: ("roc_auc", "accuracy"),
@@ -145,7 +154,7 @@ def _folded(title: str, body: str) -> str:
     return f"<details><summary>{title}</summary>{body}</details>"
 
 
-def _table(rows: Iterable[tuple[object, object]], css: str = "facts") -> str:
+def facts_table(rows: Iterable[tuple[object, object]], css: str = "facts") -> str:
     body = "".join(
         f'<tr><th scope="row">{escaped(a)}</th><td>{escaped(b)}</td></tr>' for a, b in rows
     )
@@ -209,7 +218,7 @@ def _figure(figure: go.Figure, fallback: str) -> str:
     )
 
 
-def _section(section: Section) -> str:
+def section_part(section: Section) -> str:
     reason = f"<p>This does not apply here: {escaped(section.reason)}</p>" if section.reason else ""
     figures = "".join(_figure(figure, section.name) for figure in section.figures)
     return (
@@ -219,7 +228,7 @@ def _section(section: Section) -> str:
     )
 
 
-def _list(items: Iterable[str]) -> str:
+def bullet_list(items: Iterable[str]) -> str:
     body = "".join(f"<li>{escaped(item)}</li>" for item in items)
     return f"<ul>{body}</ul>" if body else ""
 
@@ -232,14 +241,14 @@ def _evaluated(evaluation: Evaluation) -> str:
         for at, (reason, n) in enumerate(ledger)
     ]
     by_model = "".join(
-        f"<h3>{escaped(each.name)}</h3>{_list(each.notes)}"
+        f"<h3>{escaped(each.name)}</h3>{bullet_list(each.notes)}"
         for each in evaluation.predictions
         if each.notes
     )
     return (
         '<section id="data"><h2>What was evaluated</h2>'
-        f"<p>{escaped(evalset.ledger.sentence())}</p>{_table(ledger, 'facts numbers')}"
-        f"{_list(evalset.target.notes)}{by_model}</section>"
+        f"<p>{escaped(evalset.ledger.sentence())}</p>{facts_table(ledger, 'facts numbers')}"
+        f"{bullet_list(evalset.target.notes)}{by_model}</section>"
     )
 
 
@@ -257,7 +266,7 @@ def _provenance(facts: Mapping[str, Any]) -> str:
     ]
     return (
         '<section id="provenance"><h2>Where these numbers come from</h2>'
-        f"{_table(rows, 'facts digests')}</section>"
+        f"{facts_table(rows, 'facts digests')}</section>"
     )
 
 
@@ -328,25 +337,32 @@ addEventListener('afterprint',function(){fit('');});
 
 def html_page(evaluation: Evaluation, facts: Mapping[str, Any]) -> str:
     """The whole page, light on white, with Plotly inside; `facts` says where it comes from."""
-    from plotly.offline import get_plotlyjs
-
     view = _view(evaluation)
     sections = build_sections(evaluation, view)
     title = escaped(report_title(evaluation))
     links = [(one.name, one.title) for one in sections]
     links += [("data", "What was evaluated"), ("provenance", "Where these numbers come from")]
     parts = [
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style>"
-        f"<script>{get_plotlyjs()}</script></head><body>",
         f'<header><h1>{title}</h1><p class="quiet">{escaped(_subtitle(evaluation))}</p></header>',
         f'<main><p class="said">{escaped(_said(evaluation, view))}</p>',
         *_score_part(evaluation, view.styles),
         "<nav>" + "".join(f'<a href="#{at}">{escaped(text)}</a>' for at, text in links) + "</nav>",
-        *(_section(one) for one in sections),
+        *(section_part(one) for one in sections),
         _evaluated(evaluation),
         _provenance(facts),
-        f"</main><script>{_PRINT}</script></body></html>\n",
+        "</main>",
     ]
-    return "\n".join(parts)
+    return whole_page(title, parts)
+
+
+def whole_page(title: str, parts: Sequence[str]) -> str:
+    """A page that needs nothing else, from parts and a title that are escaped already."""
+    from plotly.offline import get_plotlyjs
+
+    head = (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{title}</title><style>{_STYLE}</style>"
+        f"<script>{get_plotlyjs()}</script></head><body>"
+    )
+    return "\n".join([head, *parts, f"<script>{_PRINT}</script></body></html>\n"])

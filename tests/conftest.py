@@ -55,6 +55,26 @@ os.environ["SIDELIGHT_HOME"] = str(HOME)
 os.environ.setdefault("SIDELIGHT_SPARE_WORKERS", "0")
 
 
+# What takes longest comes first, so that no process is left alone with it at the end.
+LONG = (
+    "test_hostile.py",
+    "test_workspaces.py",
+    "test_pages.py",
+    "test_workspace_browser.py",
+    "test_browser.py",
+    "test_browser_explaining.py",
+    "test_browser_formats.py",
+    "test_confined.py",
+    "test_loading.py",
+    "test_report.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: at for at, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(HOME, ignore_errors=True)
 

@@ -424,7 +424,7 @@ def test_it_dies_with_its_parent(place: Place) -> None:
         process.kill()
         began = time.monotonic()
         assert process.stdout.read() == b""
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
 
 def test_it_does_not_begin_when_its_parent_has_gone(tmp_path: Path) -> None:

@@ -32,9 +32,9 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     """What one test found is nothing to the next."""
-    confinements._found.cache_clear()
+    confinements._FOUND.clear()
     yield
-    confinements._found.cache_clear()
+    confinements._FOUND.clear()
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,41 @@ def test_it_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for _ in range(3):
         find_confinement(Settings(sandbox="bubblewrap"))
     assert (tmp_path / "calls").read_text() == ".\n"
+
+
+def test_what_failed_is_tried_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe may fail because the machine was busy for a while."""
+    settings = Settings(sandbox="bubblewrap")
+    real = shutil.which("bwrap")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_confinement(settings) is Confinement.PROCESS
+    (tmp_path / "bwrap").symlink_to(str(real))
+    assert find_confinement(settings) is Confinement.PROCESS  # not at every question
+    monkeypatch.setattr(confinements, "RETRY_SECONDS", -1)
+    confinements._FOUND.clear()
+    (tmp_path / "bwrap").unlink()
+    assert find_confinement(settings) is Confinement.PROCESS
+    (tmp_path / "bwrap").symlink_to(str(real))
+    assert find_confinement(settings) is Confinement.BUBBLEWRAP
+    (tmp_path / "bwrap").unlink()
+    assert find_confinement(settings) is Confinement.BUBBLEWRAP  # what worked is remembered
+    assert "is not confined" in describe_confinement(Confinement.PROCESS, Settings(sandbox="none"))
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_worker_leaves_the_processor_to_the_app(kind: Confinement, tmp_path: Path) -> None:
+    done = Place(tmp_path, kind).run(
+        "print(open('/proc/self/stat').read().rpartition(')')[2].split()[16])"
+    )
+    assert done.stdout.split() == [str(min(19, os.nice(0) + 5))], done.stderr
+
+
+def test_a_probe_leaves_the_app_its_priority() -> None:
+    group = Path("/proc/self/autogroup")
+    before = group.read_text() if group.exists() else ""
+    for kind in BOTH:
+        assert find_confinement(Settings(sandbox=str(kind))) is kind
+    assert (group.read_text() if group.exists() else "") == before
 
 
 @pytest.mark.parametrize("kind", list(Confinement))
@@ -216,7 +251,7 @@ except OSError:
     ) as worker:
         assert worker.stdout is not None and worker.stdout.readline() == "ready\n"
         (place.inbox / "rows").hardlink_to(tmp_path / "rows")
-        said, _ = worker.communicate("go\n", timeout=30)
+        said, _ = worker.communicate("go\n", timeout=60)
     assert said.split() == ["rows", "read-only"]
 
 

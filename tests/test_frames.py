@@ -676,3 +676,16 @@ def test_writing_into_an_array_is_noticed() -> None:
         before = fingerprint(array)
         array[2, 3] = 9
         assert fingerprint(array) != before
+
+
+@pytest.mark.parametrize("kind", ["object", "str"])
+@pytest.mark.parametrize("k", [1, 2, 12, 13, 14, 300])
+def test_labels_of_few_and_of_many_classes(k: int, kind: str) -> None:
+    rng = np.random.default_rng(k)
+    classes = np.array([f"class {at}" for at in range(k)], dtype=kind)
+    at = np.concatenate([np.zeros(2_000, dtype=int), np.arange(k), rng.integers(0, k, 500)])
+    header, arrays = encode_raw(RawPredictions(labels=classes[at]), len(at))
+    assert arrays[0].dtype == (np.uint8 if k <= 256 else np.uint16)
+    found = decode_raw(Frame(header, tuple(arrays)), len(at)).labels
+    assert found is not None
+    np.testing.assert_array_equal(found, classes[at].astype(object))

@@ -60,7 +60,7 @@ def test_help_is_quick() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=True,
     )
     assert "evaluate" in done.stdout

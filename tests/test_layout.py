@@ -56,7 +56,7 @@ FLOORS: list[tuple[str, frozenset[str]]] = [
     ("explainers", frozenset({"explainers"})),
     ("figures", frozenset({"captions", "figures"})),
     ("evaluation", frozenset({"evaluation", "effects", "explanation", "gallery", "importance"})),
-    ("report", frozenset({"report", "report_html", "report_scores"})),
+    ("report", frozenset({"report", "report_explanations", "report_html", "report_scores"})),
     ("front doors", frozenset({"__init__", "__main__", "app", "launcher", "worker"})),
 ]
 FLOOR_OF = {room: floor for floor, (_, rooms) in enumerate(FLOORS) for room in rooms}

@@ -95,7 +95,7 @@ def unconfined(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     get_settings.cache_clear()
 
 
-def _until_settled(state: AppState, seconds: float = 60) -> None:
+def _until_settled(state: AppState, seconds: float = 120) -> None:
     give_up = time.monotonic() + seconds
     while state.reading is not None or any(one.job is not None for one in state.waiting):
         assert time.monotonic() < give_up

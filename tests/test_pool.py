@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def greet(worker: Worker) -> str:
     return f"hello from {worker.pid}"
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -227,10 +228,60 @@ def test_a_spare_worker_is_ready_and_replaced(make: Make) -> None:
     assert not coming.result(timeout=120).is_alive
 
 
+def test_who_waits_for_a_spare_worker_can_stop(make: Make) -> None:
+    pool = make(spare_workers=1)
+    coming: Future[Worker] = Future()
+    pool._spares.append(coming)
+    stopped = watched(cancelled=lambda: True)
+    with pytest.raises(WorkCancelled, match="waiting"), stopped, pool.lease("a"):
+        raise AssertionError
+    assert list(pool._spares) == [coming]  # for whoever is next
+    assert pool.keys == ()
+    coming.set_exception(ModelError("It did not start."))
+    with pool.lease("a") as (worker, _):
+        assert worker.is_alive
+
+
+def test_a_worker_that_computed_for_long_is_replaced(make: Make) -> None:
+    """The kernel counts over its whole life, and would end it in the middle of a call."""
+    pool = make()
+    with pool.lease("a", greet) as (first, _):
+        assert not first.is_spent
+        first._settings = replace(pool.settings, worker_cpu_seconds=1)  # the kernel's own is larger
+        first.call("warm", {"libraries": ["sklearn"]}, seconds=60, doing="getting ready")
+    assert first.is_spent and not first.is_alive
+    assert not first.inbox.exists()
+    with pool.lease("a", greet) as (second, greeting):
+        assert greeting == f"hello from {second.pid}" != f"hello from {first.pid}"
+
+
+def _group(number: int) -> list[str]:
+    """The command lines of a process group."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == number and fields[0] != "Z":
+                found.append(stat.with_name("cmdline").read_text())
+        except OSError:
+            continue  # it ended meanwhile
+    return found
+
+
+def test_a_worker_that_is_ended_at_its_birth_leaves_nothing(make: Make) -> None:
+    pool = make()
+    for number in range(20):
+        worker = pool._start()
+        time.sleep(number / 2_000)
+        pool._end(worker)
+        assert eventually(lambda group=worker.pid: not _group(group), 5)
+
+
 def test_pools_by_settings(settings: Settings) -> None:
     first = get_pool(settings)
     assert get_pool(replace(settings, predict_seconds=5)) is first
-    other = get_pool(replace(settings, sandbox="landlock"))
+    waiting = replace(settings, sandbox="landlock", spare_workers=1)
+    other = get_pool(waiting)
     assert other is not first
     tenant = Tenant()
     first.claim("a", tenant)
@@ -238,4 +289,8 @@ def test_pools_by_settings(settings: Settings) -> None:
         get_pool(replace(settings, worker_cpu_seconds=10 + number))
     assert get_pool(settings) is first  # somebody needs it
     assert len(pool_module._POOLS) <= pool_module.MOST_POOLS + 1
-    assert get_pool(replace(settings, sandbox="landlock")) is not other
+    assert get_pool(waiting) is not other
+    with other.lease("late", greet) as (worker, _):
+        assert worker.is_alive
+    assert not other._spares  # nobody would end it
+    other.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
+from streamlit.runtime.fragment import MemoryFragmentStorage
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests
 
+from components import races
 from components.races import close_races, of_the_page_at_hand
 
 
@@ -136,3 +139,17 @@ def test_it_is_in_force_where_requests_arrive() -> None:
     close_races()
     assert hasattr(AppSession.request_rerun, "__wrapped__")
     assert list(inspect.signature(AppSession.request_rerun).parameters) == ["self", "client_state"]
+
+
+def test_a_page_that_ends_early_forgets_the_fragments_it_has_not_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = MemoryFragmentStorage()
+    for name in ("drawn", "old"):
+        storage.register(name, lambda: None)
+    drawn = SimpleNamespace(new_fragment_ids=SimpleNamespace(snapshot=lambda: frozenset({"drawn"})))
+    context = SimpleNamespace(shared=drawn, fragment_storage=storage)
+    monkeypatch.setattr(races, "get_script_run_ctx", lambda **_: context)
+    races.forget_fragments()
+    assert storage.contains("drawn")
+    assert not storage.contains("old")

@@ -74,7 +74,7 @@ def test_who_waits_is_woken() -> None:
     threading.Timer(0.05, lock.release).start()
     began = time.monotonic()
     assert lock.acquire(True, 5)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 4.5
 
 
 CODE = """

@@ -28,6 +28,7 @@ _HOMES = {
     "native_importance": "native_importance.native_importance",
     "permute": "permutation.permute",
     "drop_columns": "drop_columns.drop_columns",
+    "words": "words.take_words",
 }
 
 

@@ -24,7 +24,9 @@ from ..wording import shorten
 __all__ = [
     "BASELINE",
     "CLASS_COLOURS",
+    "LOWERS",
     "MODEL_COLOURS",
+    "RAISES",
     "ClassStyle",
     "Ink",
     "ModelStyle",
@@ -43,6 +45,7 @@ __all__ = [
     "template",
     "text_on",
     "translucent",
+    "value_scale",
 ]
 
 Theme = Literal["light", "dark"]
@@ -111,6 +114,10 @@ class ModelStyle:
 
 
 BASELINE = ModelStyle("#7a7a7a", "dash", "circle-open")
+
+# What a feature does to an answer, the same two on every chart and in both themes: blue raises,
+# orange lowers, as above and below zero on heat maps. Never red and green.
+RAISES, LOWERS = "#2f7fd6", "#d95f02"
 
 
 def style_of(index: int) -> ModelStyle:
@@ -258,6 +265,14 @@ def diverging_scale(theme: Theme) -> tuple[tuple[float, str], ...]:
     page = ink(theme).page
     low, high = ("#93400a", "#0f4c94") if theme == "light" else ("#f6a562", "#86bfff")
     colours = [*reversed(_ramp(page, low, 6)), *_ramp(page, high, 6)[1:]]
+    return tuple((k / (len(colours) - 1), c) for k, c in enumerate(colours))
+
+
+@cache
+def value_scale(theme: Theme) -> tuple[tuple[float, str], ...]:
+    """Low to high values of a feature, pale to strong plum; both ends stand off the page."""
+    low, high = ((0.66, 0.09), (0.3, 0.14)) if theme == "light" else ((0.51, 0.1), (0.93, 0.06))
+    colours = _ramp(_polar(*low, 330), _polar(*high, 330))
     return tuple((k / (len(colours) - 1), c) for k, c in enumerate(colours))
 
 

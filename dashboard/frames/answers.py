@@ -27,6 +27,7 @@ MAX_NAMES = 100_000
 MAX_PARTS = 10_000
 MAX_LABEL_CELLS = 1 << 29  # 4 GB: a code of one byte becomes a reference of eight
 MAX_NUMBER_BITS = 1_000  # more is no float any longer
+FEW, FEW_SAMPLE = 12, 1_000
 _HINTS = ("classifier", "regressor", None)
 
 
@@ -110,7 +111,7 @@ def _as_array(values: Any) -> Array:
         array = np.asarray(values)
         values = array if array.dtype.kind in "biuf" else np.array(values, dtype=object)
     array = np.asarray(values)
-    if array.dtype.kind != "O":
+    if array.dtype.kind != "O" or not array.size or isinstance(array.flat[0], str):
         return array
     kind = pd.api.types.infer_dtype(array.ravel(), skipna=False)
     if kind in ("boolean", "floating"):
@@ -122,8 +123,7 @@ def _coded(array: Array) -> tuple[Array, list[Any]]:
     """Codes of the array's shape, as small as they can be, and the values they stand for."""
     flat = np.ascontiguousarray(array).ravel()
     keys = _identities(flat) if flat.dtype.kind == "O" else _hashes(flat)
-    codes, _ = pd.factorize(keys)
-    first = np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1))
+    codes, first = _few_codes(keys) or _many_codes(keys)
     distinct = flat[first]
     if flat.dtype.kind != "O" and not np.array_equal(distinct[codes], flat):
         codes, distinct = pd.factorize(flat.astype(object))  # two texts had one hash
@@ -134,6 +134,32 @@ def _coded(array: Array) -> tuple[Array, list[Any]]:
         raise FrameError("Answers are lists or other containers, not labels.") from error
     numbers = np.asarray(merged, dtype=np.min_scalar_type(max(len(index) - 1, 0)))[codes]
     return numbers.reshape(array.shape), tag_values(_scalar(value) for _, value in index)
+
+
+def _few_codes(keys: Array) -> tuple[Array, list[int]] | None:
+    """Codes of keys, and where each is seen first; None for more than a few keys.
+
+    One look at all keys for each that differs is quicker than a table of them.
+    """
+    if not len(keys) or len(set(keys[:FEW_SAMPLE].tolist())) > FEW:
+        return None
+    codes = np.zeros(len(keys), dtype=np.uint8)
+    first, left = [0], keys != keys[0]
+    while left.any():
+        if len(first) > FEW:
+            return None
+        at = int(left.argmax())
+        same = keys == keys[at]
+        codes += same.view(np.uint8) * np.uint8(len(first))
+        left ^= same
+        first.append(at)
+    return codes, first
+
+
+def _many_codes(keys: Array) -> tuple[Array, Array]:
+    """The same with a table of all keys."""
+    codes, _ = pd.factorize(keys)
+    return codes, np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1))
 
 
 def _identities(flat: Array) -> Array:

@@ -60,6 +60,7 @@ class BoosterModel:
         if columns is None:
             raise ParameterError(f"{name} is no booster of XGBoost or LightGBM; pass one of these.")
         of_xgboost = type(booster).__module__.startswith("xgboost")
+        self._booster = booster
         self._columns = columns
         self._engine = _XGBoost(booster) if of_xgboost else _LightGBM(booster)
         self._name = name
@@ -80,12 +81,31 @@ class BoosterModel:
     def info(self) -> ModelInfo:
         return self._info
 
+    @property
+    def booster(self) -> Any:
+        """The native booster itself, for what looks into it."""
+        return self._booster
+
+    def prepare(self, X: pd.DataFrame | npt.NDArray[Any]) -> Any:
+        """What the booster is given for the rows `X`: its columns, with the categories it knows."""
+        return self._prepare(X)[0]
+
+    def margins(self, given: Any) -> npt.NDArray[Any]:
+        """`(n,)` or `(n, k)` sums of the trees for prepared rows, before any link function."""
+        return np.asarray(self._engine.margins(given))
+
+    def answers(self, given: Any) -> Answers:
+        """Labels, scores and their kind for prepared rows."""
+        return self._engine.answers(given)
+
+    def _prepare(self, X: pd.DataFrame | npt.NDArray[Any]) -> tuple[Any, list[str]]:
+        if self._columns.names is None:
+            return as_matrix(X, self._columns.count, self._name)
+        return boosted_frame(X, self._columns, self._name)
+
     def predict(self, X: pd.DataFrame | npt.NDArray[Any]) -> RawPredictions:
         """Probabilities, or values of a regression, for every row of `X`."""
-        if self._columns.names is None:
-            given, notes = as_matrix(X, self._columns.count, self._name)
-        else:
-            given, notes = boosted_frame(X, self._columns, self._name)
+        given, notes = self._prepare(X)
         try:
             with recorded() as caught:
                 labels, scores, kind = self._engine.answers(given)
@@ -130,7 +150,11 @@ class _XGBoost:
             return n_classes
         return 2 if self.classifies and self._targets == 1 else 0
 
-    def answers(self, given: Any) -> Answers:
+    def margins(self, given: Any) -> npt.NDArray[Any]:
+        values: npt.NDArray[Any] = self._predict(given, margin=True)
+        return values
+
+    def _predict(self, given: Any, *, margin: bool) -> Any:
         import xgboost
 
         names = None if isinstance(given, pd.DataFrame) else self._booster.feature_names
@@ -138,10 +162,11 @@ class _XGBoost:
         rows = xgboost.DMatrix(
             given, feature_names=names, feature_types=types, enable_categorical=True
         )
+        return self._booster.predict(rows, iteration_range=(0, self._rounds), output_margin=margin)
+
+    def answers(self, given: Any) -> Answers:
         margin = self._objective == "multi:softmax"  # which would answer classes alone
-        values = self._booster.predict(
-            rows, iteration_range=(0, self._rounds), output_margin=margin
-        )
+        values = self._predict(given, margin=margin)
         if self._objective == "binary:hinge":
             return values.astype(np.int64), None, None
         if self._objective == "binary:logitraw":
@@ -181,6 +206,10 @@ class _LightGBM:
             if self.classifies
             else ()
         )
+
+    def margins(self, given: Any) -> npt.NDArray[Any]:
+        values: npt.NDArray[Any] = self._booster.predict(given, raw_score=True)
+        return values
 
     def answers(self, given: Any) -> Answers:
         values = self._booster.predict(given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from ..errors import ModelError
 from ..frames import Frame, FrameError, FrameLimits, decode_info, decode_raw
 from ..sandbox.pool import WorkerPool, get_pool
 from ..sandbox.processes import Worker, WorkerGone
-from ..sandbox.shelf import Shelved
+from ..sandbox.shelf import Shelf, Shelved
 from ..settings import Settings, get_settings
 from .findings import Inspection
 
@@ -93,6 +93,23 @@ def _believing(worker: Worker, name: str) -> Iterator[None]:
             f"{name} gave an answer that cannot be used: {error} Check the model; other models "
             "are not affected."
         ) from error
+
+
+@contextmanager
+def _comparing(shelf: Shelf, tables: Iterable[Rows]) -> Iterator[list[bool]]:
+    """Whether each table is still what is on the shelf, found out while its worker computes.
+
+    Reading all of a table takes a while, and the worker has its own processor.
+    """
+    same: list[bool] = []
+    check = threading.Thread(
+        target=lambda: same.extend(shelf.is_unchanged(X) for X in tables), daemon=True
+    )
+    check.start()
+    try:
+        yield same
+    finally:
+        check.join()
 
 
 def _shelve(
@@ -220,17 +237,11 @@ class ConfinedModel:
         upload, n = self._upload, len(X)
         shelf = upload.pool.shelf
         rows = shelf.shelve_rows(X)
-        told: list[bool] = []
-        # reading all of X takes a while, and the worker has its own processor
-        check = threading.Thread(target=lambda: told.append(shelf.is_unchanged(X)), daemon=True)
-        check.start()
-        try:
+        with _comparing(shelf, [X]) as same:
             frame, worker = self._ask(rows, n)
             with _believing(worker, upload.name):
                 raw = decode_raw(frame, n)
-        finally:
-            check.join()
-        return raw, told == [True]
+        return raw, same == [True]
 
     def _ask(self, rows: Shelved, n: int) -> tuple[Frame, Worker]:
         upload = self._upload
@@ -269,15 +280,20 @@ class ConfinedModel:
         """
         upload = self._upload
         shelf = upload.pool.shelf
-        shelved = {name: shelf.shelve_rows(X) for name, X in tables.items()}
         told = {
             **arguments,
             "name": upload.name,
             "settings": {k: v for k, v in asdict(upload.settings).items() if k not in _OUTSIDE},
         }
-        frame, worker = self._call(operation, told, shelved, limits, inside="tables")
-        with _believing(worker, upload.name):
-            return read(frame)
+        for _ in range(2):  # again when somebody wrote into a table since it was shelved
+            shelved = {name: shelf.shelve_rows(X) for name, X in tables.items()}
+            with _comparing(shelf, tables.values()) as same:
+                frame, worker = self._call(operation, told, shelved, limits, inside="tables")
+                with _believing(worker, upload.name):
+                    answer = read(frame)
+            if all(same) and len(same) == len(tables):
+                break
+        return answer
 
     def _call(
         self,

@@ -145,12 +145,28 @@ class EstimatorModel:
     def info(self) -> ModelInfo:
         return self._info
 
+    @property
+    def estimator(self) -> Any:
+        """The fitted estimator itself, for what looks into it."""
+        return self._estimator
+
+    def prepare(self, X: pd.DataFrame | npt.NDArray[Any]) -> Any:
+        """What the estimator is given for the rows `X`: its columns, in its order and types."""
+        return self._prepare(X)[0]
+
     def predict(self, X: pd.DataFrame | npt.NDArray[Any]) -> RawPredictions:
         """Answers for every row of `X`, columns matched by name where the model knows names."""
+        return self._answers(X, with_labels=True)
+
+    def predict_scores(self, X: pd.DataFrame | npt.NDArray[Any]) -> RawPredictions:
+        """The scores alone, for callers that ask often: a forest works twice for both."""
+        return self._answers(X, with_labels=False)
+
+    def _answers(self, X: pd.DataFrame | npt.NDArray[Any], *, with_labels: bool) -> RawPredictions:
         given, notes = self._prepare(X)
         try:
             with recorded() as caught:
-                labels = _one_column(self._estimator.predict(given))
+                labels: Any = _one_column(self._estimator.predict(given)) if with_labels else None
                 scores, kind = self._scores(given)
         except Exception as error:
             raise ModelError(failure(self._name, error, X)) from error
@@ -304,6 +320,9 @@ def _first(estimator: Any) -> Any:
     steps = getattr(estimator, "steps", None)
     if isinstance(steps, list) and steps:
         return _first(steps[0][1])
+    union = getattr(estimator, "transformer_list", None)
+    if isinstance(union, list) and union:
+        return _first(union[0][1])
     for part in _WHOLE:
         if getattr(estimator, part, None) is not None:
             return _first(getattr(estimator, part))

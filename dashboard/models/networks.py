@@ -27,12 +27,20 @@ from .model_file import ModelFile
 from .network_files import SAVE, check_config, check_weights, read_config, rewritten
 from .network_inputs import InputSpec, described, input_arrays
 
-__all__ = ["KerasModel", "load_keras", "modern", "open_network"]
+__all__ = [
+    "KERAS_LOCK",
+    "KerasModel",
+    "input_specs",
+    "load_keras",
+    "modern",
+    "network_batch",
+    "open_network",
+]
 
 _BATCH = 4096
 _BATCH_BYTES = 256 << 20  # what the widest layer may take for one batch
 _ROW_BYTES = 2 << 30  # what it may take for one row
-_LOCK = threading.RLock()  # Keras is not safe to build or trace in two threads at once
+KERAS_LOCK = threading.RLock()  # Keras is not safe to build or trace in two threads at once
 
 
 def _import_keras() -> Any:
@@ -103,7 +111,7 @@ def open_network(
     LimitExceeded : a network that asks for far more memory than its weights explain.
     ModelError : weights that do not fit.
     """
-    with _LOCK:
+    with KERAS_LOCK:
         keras = _import_keras()
         try:
             _check_memory(config, stored, file.name, file.settings)
@@ -200,7 +208,7 @@ class KerasModel:
             )
         self._network = network
         self._name = name
-        self._inputs = _input_specs(network)
+        self._inputs = input_specs(network)
         self._call: Any = None
         self._kind = _score_kind(network)
         self._info = ModelInfo(
@@ -216,6 +224,15 @@ class KerasModel:
     @property
     def info(self) -> ModelInfo:
         return self._info
+
+    @property
+    def network(self) -> Any:
+        """The Keras network itself, for what looks into it."""
+        return self._network
+
+    def prepare(self, X: pd.DataFrame | npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """One array for each input of the network, in their order, for the rows `X`."""
+        return input_arrays(X, self._inputs, self._name)[0]
 
     def predict(self, X: pd.DataFrame | npt.NDArray[Any]) -> RawPredictions:
         """The outputs for every row of `X`, float32; a list or dict for several outputs."""
@@ -233,10 +250,10 @@ class KerasModel:
         import tensorflow as tf
 
         keras = _import_keras()
-        with _LOCK:
+        with KERAS_LOCK:
             if self._call is None:
                 self._call = _traced(self._network, self._inputs)
-        batch = _batch_size(self._network, self._name)
+        batch = network_batch(self._network, self._name)
         parts = []
         for start in range(0, max(len(arrays[0]), 1), batch):
             tensors = [
@@ -281,7 +298,8 @@ def _traced(network: Any, specs: list[InputSpec]) -> Any:
     return tf.function(call, input_signature=signature).get_concrete_function()
 
 
-def _input_specs(network: Any) -> list[InputSpec]:
+def input_specs(network: Any) -> list[InputSpec]:
+    """The inputs in the order in which the network is called with them."""
     structure = getattr(network, "_inputs_struct", None)
     if isinstance(structure, dict):  # flattened in the order of the sorted keys
         named = [(key, structure[key]) for key in sorted(structure)]
@@ -296,7 +314,7 @@ def _layers(network: Any) -> Iterator[Any]:
         yield from _layers(layer)
 
 
-def _batch_size(network: Any, name: str) -> int:
+def network_batch(network: Any, name: str) -> int:
     """Rows for one call so that the widest layer stays within bounds."""
     widest = 1
     for layer in _layers(network):

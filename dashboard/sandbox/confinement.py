@@ -16,9 +16,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Sequence
 from enum import StrEnum
-from functools import lru_cache
 from pathlib import Path
 
 from ..settings import Settings, get_settings, home_folder
@@ -45,6 +46,8 @@ __all__ = [
 ]
 
 PROBE_SECONDS = 30
+RETRY_SECONDS = 60  # what failed may have failed because the machine was busy
+MOST_FOUND = 32
 THREADS = 512  # more than any library starts, less than what hurts
 FIRST_USER = 1_900_000_000
 CODE_MB = 2048  # what libraries map to be run and read; TensorFlow takes half of it
@@ -78,8 +81,9 @@ _TRIED = {
 def find_confinement(settings: Settings | None = None) -> Confinement:
     """The strongest confinement that works here and that setting `sandbox` admits.
 
-    Each is tried once per process with a real worker that attempts what must fail, and takes a
-    tenth of a second; PROCESS means that nothing confines.
+    Each is tried with a real worker that attempts what must fail, and takes a tenth of a second;
+    PROCESS means that nothing confines. What worked is remembered, what failed is tried again
+    a minute later.
     """
     return _found(settings or get_settings())[0]
 
@@ -112,9 +116,25 @@ def _reason(settings: Settings) -> str:
     return "; ".join(_found(settings)[1])
 
 
-@lru_cache(maxsize=8)
-def _found(settings: Settings) -> tuple[Confinement, tuple[str, ...]]:
+_Found = tuple[Confinement, tuple[str, ...]]
+_FOUND: dict[Settings, tuple[_Found, float]] = {}
+_FOUND_LOCK = threading.Lock()
+
+
+def _found(settings: Settings) -> _Found:
     """The first that works, and why those before it did not."""
+    with _FOUND_LOCK:
+        found, until = _FOUND.get(settings, (None, 0.0))
+        if found is None or time.monotonic() > until:
+            if len(_FOUND) >= MOST_FOUND:
+                _FOUND.clear()
+            found = _search(settings)
+            until = time.monotonic() + RETRY_SECONDS if found[1] else float("inf")
+            _FOUND[settings] = found, until
+        return found
+
+
+def _search(settings: Settings) -> _Found:
     reasons: list[str] = []
     for confinement in _TRIED[settings.sandbox]:
         problem = _problem(confinement, settings)

@@ -9,8 +9,9 @@ import time
 import weakref
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from ..settings import Settings, get_settings
@@ -155,10 +156,10 @@ class WorkerPool:
         return place.worker
 
     def _give_back(self, key: str, place: _Place) -> None:
-        dead = place.worker is None or not place.worker.is_alive
+        done = place.worker is None or place.worker.is_spent or not place.worker.is_alive
         with self._changed:
             place.busy, place.used = False, time.monotonic()
-            if dead and self._places.get(key) is place:
+            if done and self._places.get(key) is place:
                 del self._places[key]
             unwanted = self._places.get(key) is not place
             self._watch()
@@ -175,6 +176,7 @@ class WorkerPool:
                 future = self._spares.popleft() if self._spares else None
             if future is None:
                 return self._start()
+            self._wait_for(future)
             try:
                 worker = future.result()
             except Exception as error:  # noqa: BLE001 - a fresh one may start, or say why not
@@ -183,6 +185,14 @@ class WorkerPool:
             if worker.is_alive:
                 return worker
             self._end(worker)
+
+    def _wait_for(self, spare: Future[Worker]) -> None:
+        """Until a spare worker is ready, or has failed; who stops waiting leaves it to others."""
+        while not wait([spare], POLL_SECONDS).done:
+            if is_unwanted():
+                with self._changed:
+                    self._spares.appendleft(spare)
+                raise WorkCancelled("You stopped waiting for a worker.")
 
     def _start(self) -> Worker:
         inbox = self.shelf.new_inbox()
@@ -234,9 +244,13 @@ class WorkerPool:
                 self._end(worker)
             future.set_exception(error)
             return
-        if closings != self._closings:  # the pool was closed meanwhile
+        with self._changed:
+            closed = closings != self._closings  # meanwhile
+            if not closed:
+                future.set_result(worker)
+        if closed:
             self._end(worker)
-        future.set_result(worker)
+            future.set_result(worker)
 
     # ---- ending ----------------------------------------------------------------------------
 
@@ -330,6 +344,8 @@ def get_pool(settings: Settings | None = None) -> WorkerPool:
         surplus = [_POOLS.pop(other) for other in unused[: max(0, len(_POOLS) - MOST_POOLS)]]
         found = _POOLS[key]
     for pool in surplus:
+        # whoever still asks it finds no spare worker, which nobody would end
+        pool.settings = replace(pool.settings, spare_workers=0)
         pool.close()
     return found
 

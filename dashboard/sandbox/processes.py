@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -149,6 +150,7 @@ class Worker:
         self._turn = threading.RLock()
         self._output = bytearray()
         self._why = ""  # why we ended it, when we did
+        self._cpu_seconds = 0.0
         try:
             start = _STARTER.submit(_start, list(command), dict(environment))
         except RuntimeError as error:
@@ -168,6 +170,14 @@ class Worker:
         return self._process.poll() is None
 
     @property
+    def is_spent(self) -> bool:
+        """Whether it used half of the processor time of its life; a fresh one goes on.
+
+        As it says itself. One that lies is ended by the kernel when it used all of it.
+        """
+        return self._cpu_seconds > self._settings.worker_cpu_seconds / 2
+
+    @property
     def output(self) -> str:
         """The end of what it printed, for the log."""
         return bytes(self._output).decode("utf-8", "replace")
@@ -176,7 +186,7 @@ class Worker:
         """End it now, and wait until it has ended."""
         self._why = self._why or why
         if self._process.poll() is None:
-            self._process.kill()
+            _end_group(self._process)
         try:
             self._process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -311,6 +321,8 @@ class Worker:
                 "fewer rows or a smaller model, or raise its time limit in the settings."
             )
         if reply.answer is not None:
+            used = reply.answer.header.get("cpu")
+            self._cpu_seconds = used if isinstance(used, float) else 0.0
             return self._unwrap(reply.answer, doing)
         if isinstance(reply.problem, (FrameError, ValueError, MemoryError)) and self.is_alive:
             self.kill("it answered nonsense")
@@ -382,6 +394,14 @@ def _start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[
             f"A worker for models cannot be started ({error.strerror}). Models that are files "
             "need one; load a table of predictions instead."
         ) from error
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a child and its group: at first, bubblewrap's own child would outlive it."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (AttributeError, OSError):  # Windows; or it left its group
+        process.kill()
 
 
 def _raw(stream: Any) -> Any:

@@ -37,6 +37,9 @@ MACHINE = (
 )
 
 
+NICENESS = 5
+
+
 def confine(orders: Orders) -> None:
     """Give up files, network, processes, signals and memory beyond `orders`; it cannot be undone.
 
@@ -45,6 +48,7 @@ def confine(orders: Orders) -> None:
     OSError : the kernel refuses a part of it. Then nothing must be opened; end the process.
     """
     _settle(orders)
+    _make_way()
     if not sys.platform.startswith("linux"):
         return
     if orders.kind != PROCESS and len(list(Path("/proc/self/task").iterdir())) != 1:
@@ -92,6 +96,19 @@ def _expect_to_be_killed_first() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     except OSError:
         return  # a host may forbid it; the limits on memory hold all the same
+
+
+def _make_way() -> None:
+    """The app answers people while models compute: it comes first where both want the processor."""
+    if not hasattr(os, "nice"):
+        return
+    os.nice(NICENESS)
+    if os.getsid(0) != os.getpid():
+        return  # the session is somebody else's, too
+    try:  # where sessions share the processor evenly, niceness counts within one only
+        Path("/proc/self/autogroup").write_text(str(NICENESS), encoding="ascii")
+    except OSError:
+        return  # there is no such thing, or it is closed to us
 
 
 def _limit(orders: Orders) -> None:

@@ -7,7 +7,7 @@ and gives the body and the arrays of its answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ..contracts import Model
 from ..errors import ModelError
 from ..frames import FrameError, encode_info, encode_raw, read_rows
 from ..settings import Settings
+from .held_tables import HeldTables, Rows
 from .threads_only import replace_pools
 
 __all__ = ["OPERATIONS", "Call", "Cancelled", "Desk", "Operation"]
@@ -46,6 +47,7 @@ EXPLAINING = (
     "permute",
     "drop_columns",
     "lime",
+    "words",
 )
 
 Answer = tuple[dict[str, Any], Sequence[Any]]
@@ -67,10 +69,15 @@ class Desk:
 
     inbox: Path
     model: Model | None = None
+    _tables: HeldTables = field(default_factory=HeldTables)
 
     def path(self, name: str) -> Path:
         """A file of the inbox."""
         return self.inbox / name
+
+    def tables(self, names: Sequence[str]) -> list[Rows]:
+        """Rows of files of the inbox."""
+        return self._tables.take([self.path(name) for name in names])
 
     def helpers(self, call: Call) -> Path | None:
         """The folder of the files uploaded beside the model, if there are any."""
@@ -148,15 +155,15 @@ def load(desk: Desk, call: Call) -> Answer:
 
 def predict(desk: Desk, call: Call) -> Answer:
     """The model's raw answers for the rows of a file of the inbox."""
-    path, model = desk.path(call.arguments["rows"]), desk.need_model()
-    rows = read_rows(path)
+    name, model = call.arguments["rows"], desk.need_model()
+    (rows,) = desk.tables([name])
     try:
         raw = model.predict(rows)
     except ModelError as error:
         if "read-only" not in str(error):
             raise
         # some models write into what they are given
-        raw = model.predict(read_rows(path, writable=True))
+        raw = model.predict(read_rows(desk.path(name), writable=True))
     try:
         return encode_raw(raw, len(rows))
     except FrameError as error:
@@ -186,7 +193,8 @@ def explaining(name: str) -> Operation:
         from ..explainers.operations import OPERATIONS as known
 
         told = dict(call.arguments)
-        tables = {key: read_rows(desk.path(file)) for key, file in told.pop("tables").items()}
+        files: dict[str, str] = told.pop("tables")
+        tables = dict(zip(files, desk.tables(list(files.values())), strict=True))
         return known[name](desk.need_model(), tables, told, call)
 
     return run

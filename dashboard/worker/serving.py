@@ -50,7 +50,8 @@ class _Line:
             write_frame(self._out, {"id": number, "progress": [done, total, sentence]})
 
     def answer(self, number: int, header: dict[str, Any], arrays: Any = ()) -> None:
-        write_frame(self._out, {"id": number, **header}, arrays)
+        used = {"cpu": round(time.process_time(), 2)}
+        write_frame(self._out, {"id": number, **used, **header}, arrays)
 
 
 def serve(requests: int, answers: int, inbox: str) -> int:

@@ -1,7 +1,8 @@
 """Every hostile file with what a person sees of it.
 
-`CORE` is tried on every run of the suite through the app under bubblewrap, and directly under
-Landlock; the rest, and each of them both ways, by `make test-slow`.
+The core, at least one file of each kind, is tried through the app under bubblewrap on every run of
+the suite, and all that attacks the walls directly under Landlock; the rest, and each of them both
+ways, by `make test-slow`.
 """
 
 from __future__ import annotations
@@ -84,6 +85,13 @@ _RARE_ATTACKS = (
     "maps memory",
     "sends huge lengths",
     "sleeps and ignores",
+    "sends a datagram",
+    "starts a program",
+    "writes beside the program",
+    "reads the environment of others",
+    "kills everybody",
+    "traces its parent",
+    "aborts",
 )
 _ASKED = {
     "answers with objects": r"of type Evil cannot be sent",
@@ -118,6 +126,14 @@ _RARE_ANSWERS = (
     "answers with a dict",
     "answers with ten thousand",
     "answers with halves",
+    "answers with nothing",
+    "answers with a class of arrays",
+    "answers with numbers of 4,000",
+    "answers with the number of another",
+    "answers with an error of a page",
+    "sends noise when asked",
+    "forges long names",
+    "forges classes",
 )
 _STRUCTURES = {
     "behind-a-picture.pkl": r"is a PNG image",
@@ -152,6 +168,12 @@ _RARE_STRUCTURES = (
     "text-length",
     "nested-tuples",
     "doubling",
+    "gadget-numpy",
+    "renamed.txt",
+    "xz-bomb",
+    "memo-bomb",
+    "frame-lies",
+    "two-pickles",
 )
 _ARCHIVES = {
     "system.skops": REFUSED,
@@ -220,6 +242,25 @@ _RARE_ARCHIVES = (
     "external-storage.keras",
     "mlflow-absolute.zip",
     "mlflow-aliases.zip",
+    "mlflow-tag.zip",
+    "numpy-load.skops",
+    "absolute-path.skops",
+    "overlap-bomb.skops",
+    "header-only.skops",
+    "function.keras",
+    "vocabulary.keras",
+    "virtual.keras",
+    "deep.keras",
+)
+_RARE_NATIVE = (
+    "flipped.ubj",
+    "flipped-more.ubj",
+    "wide.json",
+    "split-outside.txt",
+    "noise.cbm",
+    "external-absolute.onnx",
+    "external-inbox.onnx",
+    "noise.onnx",
 )
 # Opened by TensorFlow, which takes ten seconds to be there.
 _NETWORKS = {
@@ -275,8 +316,8 @@ def models(scene: Scene) -> Iterator[HostileFile]:
         yield HostileFile(name, content, says, when, core=name not in _RARE_ARCHIVES)
     made = {**native.boosters(), **native.onnx_models(scene)}
     for name, content, says in _named(made, _NATIVE):
-        core = not name.startswith("flipped-more")
-        yield HostileFile(name, content, says, "opening" if says else "asked", core=core)
+        when = "opening" if says else "asked"
+        yield HostileFile(name, content, says, when, core=name not in _RARE_NATIVE)
     loop = made["loop.onnx"]
     yield HostileFile("loop.onnx", loop, TIME, "asked", core=False, slow=True)
     yield HostileFile("swollen.onnx", made["swollen.onnx"], MEMORY, "asked", core=False)

@@ -1,0 +1,283 @@
+"""Exact Shapley values of trees against `shap.TreeExplainer`, and against explainerdashboard.
+
+shap is timed on as many rows as take it some seconds and counted per row, in turns with ours, which
+computes all rows; a ratio is the median of such pairs. Both sides must agree on the rows that both
+computed before a time counts. explainerdashboard gets an environment of its own, made here; where
+that cannot be installed, its row says so.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dashboard.contracts import Attributions, Background, Task
+from dashboard.explainers.answers import Asked
+from dashboard.explainers.engines import ENGINES
+from dashboard.explainers.interactions import tree_interactions
+from dashboard.explainers.pipelines import subject_of
+from dashboard.explainers.subjects import Subject
+from dashboard.models import EstimatorModel
+
+Row = dict[str, object]
+Values = npt.NDArray[np.float64]
+
+COLUMNS, TREES = 20, 100
+PATH = ("xgboost", "lightgbm", "tree", "bulk-tree")
+BACKGROUND = ("tree-interventional", "bulk-tree-interventional")
+
+
+class _Alone:
+    """Nobody waits."""
+
+    def progress(self, done: int, total: int, sentence: str, /) -> None:
+        return
+
+    def check(self) -> None:
+        return
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One comparison: ours for all rows, shap's for the first `few` of them."""
+
+    work: str
+    n: int
+    few: int
+    ours: Callable[[], Values]
+    theirs: Callable[[int], Values]
+    close: float
+
+
+def run(*, quick: bool = False) -> list[Row]:
+    """One row for each comparison; `quick` takes a tenth of the rows and no other environment."""
+    scale, turns = (10, 1) if quick else (1, 3)
+    rows = [_compared(pair, turns) for pair in _pairs(scale)]
+    return [*rows, *([] if quick else _against_dashboard())]
+
+
+def data(n: int) -> tuple[Values, Values]:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, COLUMNS))
+    return X, 2 * X[:, 0] + X[:, 1] * X[:, 2] + np.sin(3 * X[:, 3]) + rng.normal(0, 0.3, n)
+
+
+def _subject(model: Any, X: Values) -> Subject:
+    asked = Asked(Task.REGRESSION, (), None, "y")
+    return subject_of(EstimatorModel(model, name="model"), X[:50], asked)
+
+
+def _ours(subject: Subject, X: Values, background: Values, keys: tuple[str, ...]) -> Values:
+    """Values by the engine that is estimated to be fastest, as a plan begins."""
+    space = subject.spaces[0]
+    known = [ENGINES[key] for key in keys]
+    offered = [engine for engine in known if not engine.refuses(subject, space)]
+    best = min(offered, key=lambda each: each.seconds(subject, len(X), len(background)))
+    found = best.explain(subject, X, background, space, _Alone(), {"random_state": 0})
+    return np.asarray(found.values[:, :, 0])
+
+
+def _pairs(scale: int) -> list[Pair]:
+    import shap
+    from sklearn.ensemble import RandomForestRegressor
+    from xgboost import XGBRegressor
+
+    X, y = data(100_000 // scale)
+    train = slice(0, 10_000)
+    boosted = XGBRegressor(n_estimators=TREES, max_depth=6).fit(X[train], y[train])
+    forest = RandomForestRegressor(TREES, max_depth=10, n_jobs=-1, random_state=0)
+    forest.fit(X[train], y[train])
+    pairs = []
+    for name, model, few in (
+        ("XGBoost 100 × d6", boosted, 2_000),
+        ("forest 100 × d10", forest, 200),
+    ):
+        subject, explainer = _subject(model, X), shap.TreeExplainer(model)
+        for n, work in ((len(X), "all values"), (500, "500 rows"), (1, "1 row")):
+            pairs.append(
+                Pair(
+                    f"{work}, {name}",
+                    n,
+                    min(few // scale, n) if n > 500 else n,
+                    lambda n=n, subject=subject: _ours(subject, X[:n], X[:1], PATH),
+                    lambda n, explainer=explainer: explainer.shap_values(
+                        X[:n], check_additivity=False
+                    ),
+                    2e-5,
+                )
+            )
+    return [*pairs, *_further(X, _subject(boosted, X), boosted, scale)]
+
+
+def _further(X: Values, subject: Subject, boosted: Any, scale: int) -> list[Pair]:
+    import shap
+
+    background = X[-1_000:]
+    whole = shap.maskers.Independent(background, max_samples=len(background))
+    against = shap.TreeExplainer(boosted, whole)
+    alone = shap.TreeExplainer(boosted)
+    n, pairs = 10_000 // scale, 2_000 // scale
+    return [
+        Pair(
+            "interventional, 1,000 background rows, XGBoost 100 × d6",
+            n,
+            20,
+            lambda: _ours(subject, X[:n], background, BACKGROUND),
+            lambda few: against.shap_values(X[:few], check_additivity=False),
+            2e-5,
+        ),
+        Pair(
+            "interactions, XGBoost 100 × d6",
+            pairs,
+            20,
+            lambda: tree_interactions(subject, X[:pairs], None, _Alone())[..., 0],
+            lambda few: np.asarray(alone.shap_interaction_values(X[:few])),
+            2e-5,
+        ),
+    ]
+
+
+def _timed(work: Callable[[], Values]) -> tuple[float, Values]:
+    start = time.perf_counter()
+    found = work()
+    return time.perf_counter() - start, found
+
+
+def _compared(pair: Pair, turns: int) -> Row:
+    ours, ratios, gap = [], [], 0.0
+    for turn in range(turns + 1):
+        took, found = _timed(pair.ours)
+        theirs, expected = _timed(lambda: pair.theirs(pair.few))
+        gap = float(np.abs(found[: pair.few] - expected).max())
+        if gap > pair.close * max(float(np.abs(expected).max()), 1.0):
+            raise SystemExit(f"{pair.work}: the values differ by {gap:.2g}; no time counts.")
+        if turn:  # the first one imports and reads the trees
+            ours.append(took)
+            ratios.append(theirs / pair.few * pair.n / took)
+    return {
+        "work": pair.work,
+        "rows": f"{pair.n:,}",
+        "ours, s": f"{median(ours):.3g}",
+        "shap, rows timed": f"{pair.few:,}",
+        "ratio": f"{median(ratios):.3g}×",
+        "largest difference": f"{gap:.1e}",
+    }
+
+
+# ---- the widest-used dashboard ---------------------------------------------------------------
+
+_THEIRS = """
+import json, sys, time
+import numpy as np, pandas as pd
+from sklearn.ensemble import RandomForestClassifier
+from explainerdashboard import ClassifierExplainer, ExplainerDashboard
+X = pd.read_csv(sys.argv[1]); y = X.pop("target")
+model = RandomForestClassifier(100, n_jobs=-1, random_state=0).fit(X, y)
+start = time.perf_counter()
+explainer = ClassifierExplainer(model, X, y)
+ExplainerDashboard(explainer)
+seconds = time.perf_counter() - start
+shap = explainer.get_mean_abs_shap_df()
+print(json.dumps({"seconds": seconds, "order": list(shap.iloc[:3, 0])}))
+"""
+
+
+def _against_dashboard() -> list[Row]:
+    """10,000 × 20, a forest of 100 trees of unlimited depth."""
+    import pandas as pd
+
+    X, y = data(10_000)
+    table = pd.DataFrame(X, columns=[f"x{at}" for at in range(COLUMNS)])
+    table["target"] = (y > 0).astype(int)
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = _built(Path(folder), table)
+    first, every, order = _our_answers(table)
+    rows: list[Row] = []
+    for work, took in (("first importances with intervals", first), ("all rows exact", every)):
+        row: Row = {"work": f"{work}, forest 100, unlimited depth", "rows": "10,000"}
+        row["ours, s"] = f"{took:.3g}"
+        if isinstance(theirs, str):
+            rows.append({**row, "ratio": theirs})
+            continue
+        if order != theirs["order"]:
+            raise SystemExit(f"The first features differ: {order} and {theirs['order']}.")
+        rows.append({**row, "ratio": f"{theirs['seconds'] / took:.3g}×"})
+    return rows
+
+
+def _built(folder: Path, table: Any) -> Mapping[str, Any] | str:
+    """Seconds until explainerdashboard has built its pages, or why there are none."""
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    if uv is None:
+        return "explainerdashboard was not timed: uv, which would install it, is not there."
+    table.to_csv(folder / "rows.csv", index=False)
+    (folder / "theirs.py").write_text(_THEIRS, encoding="utf-8")
+    python = folder / "env" / "bin" / "python"
+    commands = [
+        [uv, "venv", "--quiet", str(folder / "env")],
+        [uv, "pip", "install", "--quiet", "--python", str(python), "explainerdashboard"],
+        [str(python), "-W", "ignore", str(folder / "theirs.py"), str(folder / "rows.csv")],
+    ]
+    for command in commands:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=3_600, check=False)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+            return f"explainerdashboard was not timed: {last[:120]}"
+    answer: Mapping[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer
+
+
+def _our_answers(table: Any) -> tuple[float, float, list[str]]:
+    """Seconds for 200 rows with bootstrap intervals, for all rows, and the first features."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    from dashboard.diagnostics.importance import compute_shap_importance
+
+    X, y = table.drop(columns="target"), table["target"]
+    model = RandomForestClassifier(TREES, n_jobs=-1, random_state=0).fit(X, y)
+    asked = Asked(Task.BINARY, (0, 1), 1, "target")
+    start = time.perf_counter()
+    subject = subject_of(EstimatorModel(model, name="forest"), X.iloc[:50], asked)
+    few = _ours(subject, X.iloc[:200], X.iloc[:1], PATH)
+    compute_shap_importance(_attributions(subject, few, X.iloc[:200]))
+    first = time.perf_counter() - start
+    start = time.perf_counter()
+    values = _ours(subject, X, X.iloc[:1], PATH)
+    every = time.perf_counter() - start
+    order = np.argsort(-np.abs(values).mean(axis=0))[:3]
+    return first, every, [str(X.columns[at]) for at in order]
+
+
+def _attributions(subject: Subject, values: Values, rows: Any) -> Attributions:
+    predictions = subject.answer(rows, subject.spaces[0])
+    base = (predictions[:, 0] - values.sum(axis=1)).mean(keepdims=True)
+    return Attributions(
+        model="forest",
+        values=values[:, :, None],
+        base_values=base,
+        predictions=predictions,
+        data=rows,
+        feature_names=subject.features,
+        output_names=subject.output_names,
+        space=subject.spaces[0],
+        engine="bulk-tree",
+        method="Tree SHAP",
+        exact=True,
+        background=Background(0, len(rows), "training counts"),
+        rows=np.arange(len(rows)),
+        n_given=10_000,
+        additivity_error=0.0,
+        tolerance=0.0,
+    )

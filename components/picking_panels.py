@@ -1,0 +1,127 @@
+"""Which row is explained: proposed by what went wrong, by search, at random, or by a click."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from components import cached
+from components.choices import PICKS as WAYS
+from components.markup import plain
+from components.state import AppState, widget_value
+from dashboard.diagnostics.picking import PICKS, RowPick
+from dashboard.errors import NotApplicable
+from dashboard.evaluation import Answers
+from dashboard.settings import get_settings
+
+__all__ = ["choose_row"]
+
+_PROPOSED = 20
+_FOUND = 200
+_SEARCHED = 200_000  # rows that are looked through for a text
+_HEIGHT = 248
+
+
+def choose_row(state: AppState, answers: Answers) -> int:
+    """The position of the chosen row in the evaluation set; without a choice the first proposed."""
+    words = {name: pick.title for name, pick in PICKS.items()} | {"table": "Search"}
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    way = row.segmented_control(
+        "Show rows that are",
+        list(WAYS),
+        default=state.explored.pick,
+        required=True,
+        format_func=lambda one: words[one],
+        key="pick",
+        help="  \n".join(f"**{one.title}**: {one.sentence}" for one in PICKS.values()),
+    )
+    state.explore(pick=str(way or WAYS[0]))
+    frame = _searched(state, row) if way == "table" else _proposed(state, answers, str(way))
+    with row:
+        chosen = _number(state, answers, frame)
+    if frame is not None and len(frame):
+        _show_choice(state, frame, str(way))
+    return chosen
+
+
+def _number(state: AppState, answers: Answers, frame: pd.DataFrame | None) -> int:
+    """The row's number, which may be typed; the first of the table where none was chosen."""
+    last = answers.evalset.n - 1
+    first = int(frame["row"].iloc[0]) if frame is not None and len(frame) else 0
+    now = first if state.explored.row is None else min(state.explored.row, last)
+    given = st.number_input(
+        "Row",
+        min_value=0,
+        max_value=last,
+        value=now,
+        key=f"row-number-{now}",
+        width=160,
+        help=f"Its position among the {last + 1:,} evaluated rows, from 0.",
+    )
+    if given != now:
+        state.explore(row=int(given))
+    return int(given)
+
+
+def _proposed(state: AppState, answers: Answers, way: str) -> pd.DataFrame | None:
+    key = (answers.evalset.digest, *((one.name, one.digest()) for one in answers.predictions))
+    options = {"random_state": get_settings().random_state} if way == "random" else {}
+    compute = partial(PICKS[way].function, answers.predictions, _PROPOSED, **options)
+    try:
+        found: RowPick = cached.computed(f"pick-{way}", key, compute)
+    except NotApplicable as error:
+        st.info(plain(error.reason), icon=":material/info:")
+        return None
+    shown = len(found.rows)
+    st.caption(
+        f"{plain(PICKS[way].sentence)} {shown:,} of {found.n_found:,} such rows, of "
+        f"{found.n:,} looked at. Choose one in the table."
+    )
+    return found.frame()
+
+
+def _searched(state: AppState, place: Any) -> pd.DataFrame | None:
+    """Rows in whose cells a text stands; without a text the first rows."""
+    text = place.text_input(
+        "Text in any column", key="row-search", placeholder="Berlin, 2024-03, A-1183 …"
+    )
+    frame = state.need_evalset().frame
+    part = frame.iloc[:_SEARCHED]
+    at = np.flatnonzero(_matches(part, str(text).strip())) if text else np.arange(len(part))
+    over = f"of the first {_SEARCHED:,} rows" if len(frame) > _SEARCHED else f"of {len(frame):,}"
+    st.caption(f"{min(len(at), _FOUND):,} of {len(at):,} rows found are listed, {over}.")
+    found = part.iloc[at[:_FOUND]].reset_index(drop=True)
+    found.insert(0, "row", at[:_FOUND], allow_duplicates=True)
+    return found
+
+
+def _matches(frame: pd.DataFrame, text: str) -> Any:
+    hit = np.zeros(len(frame), dtype=bool)
+    for place in range(frame.shape[1]):
+        cells = frame.iloc[:, place].astype(str)
+        hit |= cells.str.contains(text, case=False, regex=False).to_numpy(dtype=bool)
+    return hit
+
+
+def _show_choice(state: AppState, frame: pd.DataFrame, way: str) -> None:
+    """The table; a selected line is the row that is explained."""
+    key = f"rows-{way}-{len(frame)}"
+
+    def choose() -> None:
+        event: Any = widget_value(key)
+        lines = event["selection"]["rows"] if event else []
+        if lines:
+            state.explore(row=int(frame["row"].iloc[lines[0]]))
+
+    st.dataframe(
+        frame,
+        key=key,
+        hide_index=True,
+        height=min(_HEIGHT, 36 * (len(frame) + 1) + 2),
+        on_select=choose,
+        selection_mode="single-row",
+    )

@@ -1,0 +1,229 @@
+"""Why one row got its answer: waterfalls of all shown models, and what stands around them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from components import explaining
+from components.asking import Answer, Asked, Request, ask
+from components.attribution_panels import in_fours, pick, show_sentence
+from components.markup import plain, swatch
+from components.panels import guard, show_figure, show_table
+from components.prepared import ask_prepared
+from components.provenance import show_provenance
+from components.scene import Scene, choose, scene_of
+from components.state import AppState
+from components.word_panels import has_text, show_words
+from dashboard.contracts import Label, Model, Task
+from dashboard.data import EvalSet
+from dashboard.diagnostics.neighbours import nearest_rows
+from dashboard.diagnostics.pictures import compute_pictures
+from dashboard.diagnostics.sentences import explain_in_words
+from dashboard.diagnostics.waterfalls import (
+    Waterfall,
+    compute_decision_paths,
+    compute_waterfalls,
+)
+from dashboard.effects import lime_surrogates
+from dashboard.evaluation import Answers
+from dashboard.figures import plot_decision_paths, plot_waterfalls
+from dashboard.figures.pictures import plot_pictures
+from dashboard.figures.surrogates import plot_surrogates
+from dashboard.settings import get_settings
+
+__all__ = ["show_closer", "show_row"]
+
+
+def show_row(state: AppState, row: int, place: Any, answers: Answers) -> Scene:
+    """The waterfalls of one row, with the sentence at `place`; ends the page before an answer.
+
+    Without a chosen class it is the one that the reference gives the row.
+    """
+    plans, output, rows = choose(state, rows=False, prefer=_answered(state, row, answers))
+    with rows:
+        alone = explaining.explained_rows(state, plans, [row])
+    found = scene_of(state, alone, plans, output)
+    falls = found.computed(
+        "waterfalls", partial(compute_waterfalls, found.attributions, row, found.output), row
+    )
+    _show_sentences(state, falls, place)
+    _show_pictures(state, row, found)
+    for start, part in in_fours(falls):
+        figure = plot_waterfalls(part, found.styles, theme=found.theme)
+        show_figure(
+            figure,
+            key=f"waterfalls-{start}",
+            tables={one.model: one for one in part},
+            on_pick=lambda hit: state.explore(feature=hit.feature or state.explored.feature),
+        )
+    show_provenance(found.attributions)
+    return found
+
+
+def _answered(state: AppState, row: int, answers: Answers) -> Label | None:
+    """The class that the reference, or else the first model, gives this row."""
+    reference = state.reference_entry
+    ranked = sorted(answers.predictions, key=lambda one: one.name != getattr(reference, "name", ""))
+    for one in ranked:
+        at = int(np.searchsorted(one.rows, row))
+        there = at < one.n and one.rows[at] == row and one.y_pred is not None
+        if there and one.task is Task.MULTICLASS and one.y_pred is not None:
+            return one.target.labels[int(one.y_pred[at])]
+    return None
+
+
+def _show_sentences(state: AppState, falls: Sequence[Waterfall], place: Any) -> None:
+    """The reference's answer in bold, the others' below it."""
+    target = ", ".join(state.need_evalset().roles.target)
+    said = {one.model: explain_in_words(one, target) for one in falls}
+    reference = state.reference_entry
+    first = reference.name if reference and reference.name in said else next(iter(said))
+    with place.container():
+        show_sentence(said.pop(first), st)
+        lines = [
+            f'<p style="margin:.15rem 0">{swatch(state.style_for(name), 22)} '
+            f"{html.escape(sentence)}</p>"
+            for name, sentence in said.items()
+        ]
+        if lines:
+            st.html("".join(lines))
+
+
+def _show_pictures(state: AppState, row: int, found: Scene) -> None:
+    """Where features are pixels or steps: what each adds, over the row itself."""
+    cells = [one for one in found.attributions if one.cell_shape is not None]
+    if not cells:
+        return
+    pictures = found.computed("pictures", partial(compute_pictures, cells, row, found.output), row)
+    for start, part in in_fours(pictures):
+        figure = plot_pictures(part, found.styles, theme=found.theme)
+        show_figure(figure, key=f"pictures-{start}", tables={one.model: one for one in part})
+
+
+# -- behind the tabs ------------------------------------------------------------------------------
+
+
+def show_closer(state: AppState, row: int, found: Scene) -> None:
+    """Paths of many rows, rows like it, what the model saw, and LIME; only the open tab works."""
+    known = {title: show for title, show in _CLOSER.items() if title != _WORDS or has_text(state)}
+    tabs = st.tabs(list(known), key="row-tabs", on_change="rerun")
+    for tab, (title, show) in zip(tabs, known.items(), strict=True):
+        if tab.open:
+            with tab, guard(title):
+                show(state, row, found)
+
+
+def _every_row(state: AppState, found: Scene) -> Scene:
+    """The explanations of many rows, with this one among them."""
+    many = {one.entry.key: one for one in explaining.explained(state, found.plans)}
+    answers = [
+        Answer(
+            alone.entry,
+            explaining.joined(many[alone.entry.key].value, alone.value),
+            (*many[alone.entry.key].key, *alone.key),
+            final=False,
+        )
+        for alone in found.answers
+        if alone.entry.key in many
+    ]
+    return scene_of(state, answers, found.plans, found.output)
+
+
+def _show_paths(state: AppState, row: int, found: Scene) -> None:
+    st.caption(
+        "From the average answer to each row's own, feature by feature. This row is drawn strongly "
+        "where it is among the explained ones. A click opens that row."
+    )
+    every = _every_row(state, found)
+    compute = partial(compute_decision_paths, every.attributions, every.output, highlight=(row,))
+    for start, paths in in_fours(every.computed("paths", compute, row)):
+        figure = plot_decision_paths(paths, every.styles, theme=every.theme)
+        show_figure(
+            figure,
+            key=f"paths-{start}",
+            tables={one.model: one for one in paths},
+            on_pick=partial(pick, state),
+        )
+
+
+_BY = {"features": "Similar values", "explanation": "Similar reasons"}
+
+
+def _show_nearest(state: AppState, row: int, found: Scene) -> None:
+    by: Any = st.segmented_control(
+        "Rows with",
+        list(_BY),
+        default="features",
+        required=True,
+        format_func=lambda one: _BY[one],
+        key="nearest-by",
+        help="**Similar values**: nearest in the features. **Similar reasons**: nearest in what "
+        "each feature adds, so the model answers alike for alike reasons.",
+    )
+    every = _every_row(state, found)
+    for one in every.answers:
+        compute = partial(nearest_rows, one.value, row, by, output=every.output)
+        nearest = every.computed("nearest", compute, one.entry.key, row, by)
+        st.markdown(
+            f"**{plain(one.entry.name)}**: nearest of {nearest.among:,} explained rows, of "
+            f"{nearest.n_given:,}."
+        )
+        show_table(nearest.frame(), key=f"nearest-{by}-{one.entry.key}", name="nearest rows")
+
+
+def _show_prepared(state: AppState, row: int, found: Scene) -> None:
+    st.caption("What the last step of each model was given for this row, after preprocessing.")
+    requests = [
+        Request(
+            one.entry,
+            "prepared",
+            (row,),
+            f"Preparing row {row:,} for {one.entry.name}",
+            partial(ask_prepared, row),
+        )
+        for one in found.answers
+    ]
+    for answer in ask(state, requests):
+        st.markdown(f"**{plain(answer.entry.name)}**: {len(answer.value):,} columns.")
+        show_table(answer.value, key=f"prepared-{answer.entry.key}", name="prepared row")
+
+
+def _show_lime(state: AppState, row: int, found: Scene) -> None:
+    st.caption(
+        "LIME fits a small linear model around this row to what the model answers for changed "
+        "copies of it. An alternative that books show often; unlike the contributions above, it "
+        "need not add up."
+    )
+    requests = [
+        Request(one.entry, "lime", (row,), f"LIME for {one.entry.name}", partial(_lime, row))
+        for one in found.answers
+    ]
+    surrogates = []
+    for answer in ask(state, requests):
+        same = [one for one in answer.value if str(one.output) == str(found.output)]
+        surrogates.append(replace((same or answer.value)[0], model=answer.entry.name))
+    for start, part in in_fours(surrogates):
+        figure = plot_surrogates(part, found.styles, theme=found.theme)
+        show_figure(figure, key=f"lime-{start}", tables={one.model: one for one in part})
+
+
+def _lime(row: int, model: Callable[[], Model], evalset: EvalSet, asked: Asked[Any]) -> None:
+    with asked.turn(1, 0):
+        asked.post(lime_surrogates(model(), evalset, row, random_state=get_settings().random_state))
+
+
+_WORDS = "Words"
+_CLOSER = {
+    _WORDS: show_words,
+    "Paths of many rows": _show_paths,
+    "Rows like this one": _show_nearest,
+    "What the model saw": _show_prepared,
+    "LIME": _show_lime,
+}

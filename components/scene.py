@@ -1,0 +1,237 @@
+"""What the pages about explanations look at: the newest answers, the output, how it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import streamlit as st
+
+from components import cached, explaining, progress
+from components.asking import Answer
+from components.markup import plain
+from components.panels import theme
+from components.state import AppState, widget_value
+from dashboard.contracts import Attributions, Label, OutputSpace
+from dashboard.explanation import Plan
+from dashboard.figures.theme import ModelStyle
+from dashboard.wording import shorten
+
+__all__ = ["Scene", "choose", "scene", "scene_of"]
+
+T = TypeVar("T")
+_MOST_BACKGROUND = 5_000
+
+_SPACE_WORDS = {
+    OutputSpace.PROBABILITY: "Probability",
+    OutputSpace.LOG_ODDS: "Log-odds",
+    OutputSpace.DECISION: "Decision value",
+    OutputSpace.TARGET: "Target unit",
+}
+_SPACE_HELP = (
+    "The unit in which the contributions of one row add up. **Probability** is easiest to read. "
+    "**Log-odds** is what linear and boosted models add up inside: a step from 98 % to 99 % counts "
+    "as much there as one from 50 % to 67 %."
+)
+_GAME_WORDS = {
+    "auto": "Best fit",
+    "interventional": "From other rows",
+    "path-dependent": "Trees' own counts",
+}
+_GAME_HELP = (
+    "What a feature's contribution is measured against. **From other rows** "
+    "(interventional): the value is swapped for those of background rows, as if somebody changed "
+    "it; the same question for every model. **Trees' own counts** (path-dependent): "
+    "trees only; quicker, needs no background, and shares effects among features that go together. "
+    "**Best fit**: what is exact and quick for each model."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The newest explanations of the shown models.
+
+    Attributes
+    ----------
+    output : the class or target that is looked at; None where a model has no such output.
+    """
+
+    answers: Sequence[Answer[Attributions]]
+    plans: Sequence[Answer[Plan]]
+    output: Label | None
+    styles: Mapping[str, ModelStyle]
+    theme: Literal["light", "dark"]
+
+    @property
+    def attributions(self) -> list[Attributions]:
+        return [one.value for one in self.answers]
+
+    @property
+    def key(self) -> tuple[Hashable, ...]:
+        """Changes with every answer, the names of the models, and the output."""
+        return (
+            *((one.entry.name, *one.key) for one in self.answers),
+            type(self.output).__name__,
+            self.output,
+        )
+
+    def computed(self, name: str, compute: Callable[[], T], *more: Hashable) -> T:
+        """A result made from these explanations, computed once."""
+        return cached.computed(name, (*self.key, *more), compute)
+
+
+def scene(state: AppState) -> Scene:
+    """Ask the models; controls and progress are drawn here. Ends the page before a first answer."""
+    plans, output, rows = choose(state)
+    with rows:
+        answers = explaining.explained(state, plans)
+    return scene_of(state, answers, plans, output)
+
+
+def choose(
+    state: AppState, *, rows: bool = True, prefer: Label | None = None
+) -> tuple[list[Answer[Plan]], Label | None, Any]:
+    """The plans of the models, the output in focus, and the place of the rows of progress.
+
+    `rows`: whether it is a choice how many rows are explained; `prefer`: the output to begin with.
+    """
+    controls, place = st.container(), st.container()
+    with place:
+        plans = explaining.planned(state)
+    if not plans:
+        progress.stop_here(state)
+    with controls, st.container(horizontal=True, vertical_alignment="bottom"):
+        output = _output(state, plans, prefer)
+        _choose_space(state, plans)
+        _choose_game(state, plans)
+        if rows:
+            _choose_rows(state, plans)
+        _choose_background(state, plans)
+    return plans, output, place
+
+
+def scene_of(
+    state: AppState,
+    answers: Sequence[Answer[Attributions]],
+    plans: Sequence[Answer[Plan]],
+    output: Label | None,
+) -> Scene:
+    """These answers as a scene; ends the page where there is none yet."""
+    if not answers:
+        st.caption(":material/hourglass_top: The first answer is on its way.")
+        progress.stop_here(state)
+    if len(answers) < len(plans):
+        st.caption(f":material/hourglass_top: {len(answers)} of {len(plans)} models so far.")
+    able = [one for one in answers if _has(one.value, output)]
+    for one in answers:
+        if one not in able:
+            st.caption(f"{plain(one.entry.name)} knows no {plain(str(output))}: left out here.")
+    return Scene(able or answers, plans, output if able else None, state.styles(), theme())
+
+
+def _has(one: Attributions, output: Label | None) -> bool:
+    return output is None or str(output) in [str(name) for name in one.output_names]
+
+
+def _choose_space(state: AppState, plans: Sequence[Answer[Plan]]) -> None:
+    offered = explaining.spaces(plans)
+    if len(offered) < 2:
+        return
+    now = explaining.common_space(state, plans)
+    key = f"space-{now}-{len(offered)}"  # another one while plans still come in: no choice of ours
+    st.segmented_control(
+        "Contributions in",
+        [one.value for one in offered],
+        default=now,
+        required=True,
+        format_func=lambda one: _SPACE_WORDS[OutputSpace(one)],
+        key=key,
+        help=_SPACE_HELP,
+        on_change=lambda: state.explore(space=str(widget_value(key) or "auto")),
+    )
+
+
+def _choose_game(state: AppState, plans: Sequence[Answer[Plan]]) -> None:
+    games = {offer.game for plan in plans for offer in plan.value.offers if not offer.refusal}
+    if not {"path-dependent", "interventional"} <= games:
+        return
+    chosen = st.segmented_control(
+        "Unknown values",
+        list(_GAME_WORDS),
+        default=state.explored.game,
+        required=True,
+        format_func=lambda one: _GAME_WORDS[one],
+        key="game",
+        help=_GAME_HELP,
+    )
+    state.explore(game=str(chosen or "auto"))
+
+
+def _choose_rows(state: AppState, plans: Sequence[Answer[Plan]]) -> None:
+    n = max(plan.value.n_given for plan in plans)
+    if n <= 200:
+        return
+    words = {"first": "200", "some": f"{min(n, 2_000):,}", "all": f"All {n:,}"}
+    sizes = ["first", "some"] if n <= 2_000 else ["first", "some", "all"]
+    slowest = max(plan.value.seconds(n) for plan in plans)
+    chosen = st.segmented_control(
+        "Rows explained",
+        sizes,
+        default=state.explored.rows if state.explored.rows in sizes else "some",
+        required=True,
+        format_func=lambda one: words[one],
+        key="explained-rows",
+        help="A first answer from 200 rows, drawn so that every class has its share, then 2,000. "
+        f"All {n:,} rows take about {_duration(slowest)} for the slowest model, as measured.",
+    )
+    state.explore(rows=str(chosen or "some"))
+
+
+def _choose_background(state: AppState, plans: Sequence[Answer[Plan]]) -> None:
+    """How many rows stand in for unknown values: of use where any model is measured so."""
+    n = max(plan.value.n_given for plan in plans)
+    if all(plan.value.game == "path-dependent" for plan in plans) or n < 2:
+        return
+    start = min(state.explored.background, n)
+    given = st.number_input(
+        "Background rows",
+        min_value=1,
+        max_value=min(n, _MOST_BACKGROUND),
+        value=start,
+        step=50,
+        key=f"background-{n}-{start}",
+        width=150,
+        help="An unknown value is replaced by those of these rows, drawn at random, the same for "
+        "every model. More of them change the values less from draw to draw, and take longer.",
+    )
+    if given != start:
+        state.explore(background=int(given))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
+
+
+def _output(state: AppState, plans: Sequence[Answer[Plan]], prefer: Label | None) -> Label | None:
+    """The class or target in focus, the same as on the other pages."""
+    names = max((plan.value.output_names for plan in plans), key=len)
+    if len(names) < 2:
+        return names[0] if names else None
+    texts = [str(name) for name in names]
+    wanted = state.label if state.label in texts else str(prefer)
+    start = texts.index(wanted) if wanted in texts else 0
+    chosen = st.selectbox(
+        "Explain the answer for",
+        range(len(names)),
+        index=start,
+        format_func=lambda at: shorten(texts[at], 40),
+        key=f"output-{len(names)}-{start}",
+        help="Each class has contributions of its own: what speaks for a 3 may speak against an 8.",
+    )
+    at = int(chosen or 0)
+    if at != start:
+        state.label = texts[at]
+    return names[at]

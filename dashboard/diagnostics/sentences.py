@@ -1,0 +1,104 @@
+"""One row's explanation as a sentence that needs no chart beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..contracts import OutputSpace
+from ..wording import listing, number, percent, quoted, shorten
+from .waterfalls import Waterfall
+
+__all__ = ["explain_in_words"]
+
+TELLING = 0.05  # share of all movement below which a feature is not worth a word
+MOST = 3  # features named on either side
+
+
+def explain_in_words(waterfall: Waterfall, target: str = "", unit: str = "") -> str:
+    """What the model answers for this row, how that differs from its average, and why.
+
+    Plain text. Probabilities and log-odds are told as percentages; a number to predict in its
+    unit. Features are named with the row's own value, those that raise the answer first if the
+    answer is above average; what speaks against it follows. Sampled values whose 95 % interval
+    holds zero are not named.
+
+    Parameters
+    ----------
+    target : name of what is predicted, for numbers to predict.
+    """
+    return " ".join([_answer(waterfall, target, unit), *_reasons(waterfall)])
+
+
+def _share(value: float, one: Waterfall) -> float | None:
+    """The probability that a value stands for, None where it alone stands for none.
+
+    With three or more classes the log-odds of one class say nothing without the others.
+    """
+    if one.space is OutputSpace.PROBABILITY:
+        return value
+    if one.space is OutputSpace.LOG_ODDS and one.n_outputs == 1:
+        return float(1 / (1 + np.exp(-np.clip(value, -700, 700))))
+    return None
+
+
+def _answer(one: Waterfall, target: str, unit: str) -> str:
+    model = shorten(one.model, 40)
+    now, usual = _share(one.prediction, one), _share(one.base, one)
+    above = one.prediction > one.base
+    if now is not None and usual is not None:
+        said = f"{model} gives {quoted(one.output)} a probability of {percent(now)}"
+        if percent(now) == percent(usual):
+            return f"{said}, which is what it says on average."
+        word = "average" if one.space is OutputSpace.PROBABILITY else "starting point"
+        return f"{said}, {'above' if above else 'below'} its {word} of {percent(usual)}."
+    what = target or str(one.output)
+    value = f"{model} answers {number(one.prediction, unit=unit)} for {shorten(what, 40)}"
+    if one.space in (OutputSpace.DECISION, OutputSpace.LOG_ODDS):
+        value = f"{model} scores {quoted(one.output)} at {number(one.prediction)}"
+    if number(one.prediction) == number(one.base):
+        return f"{value}, which is what it says on average."
+    off = number(abs(one.prediction - one.base), unit=unit)
+    usually = number(one.base, unit=unit)
+    return f"{value}, {off} {'above' if above else 'below'} its average of {usually}."
+
+
+def _reasons(one: Waterfall) -> list[str]:
+    values = np.nan_to_num(one.values)
+    known = np.abs(values) > 1.96 * one.errors
+    movement = float(np.abs(values).sum()) + abs(one.rest)
+    if movement <= 0:
+        return ["No feature moves its answer."]
+    telling = known & (np.abs(values) >= TELLING * movement)
+    up = one.prediction >= one.base
+    same = [k for k in np.argsort(-np.abs(values)) if telling[k] and (values[k] > 0) == up]
+    against = [k for k in np.argsort(-np.abs(values)) if telling[k] and (values[k] > 0) != up]
+    direction, other = ("up", "down") if up else ("down", "up")
+    found = []
+    if same:
+        found.append(f"Mostly {_named(one, same)} {_bring(same)} it {direction}.")
+    if against:
+        pull = "pulls" if len(against) == 1 else "pull"
+        found.append(f"{_upper(_named(one, against))} {pull} it {other}.")
+    if not found:
+        found.append("Many features move it a little; none stands out.")
+    return found
+
+
+def _bring(places: list[int]) -> str:
+    return "brings" if len(places) == 1 else "bring"
+
+
+def _named(one: Waterfall, places: list[int]) -> str:
+    words = [_feature(one, k) for k in places[:MOST]]
+    if len(places) > MOST:
+        words.append(f"{len(places) - MOST} more")
+    return listing(words, MOST + 1)
+
+
+def _feature(one: Waterfall, place: int) -> str:
+    name, cell = shorten(one.features[place], 40), one.cells[place]
+    return f"the missing {name}" if cell == "missing" else f"{name} ({shorten(cell, 24)})"
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:] if text.startswith("the missing") else text

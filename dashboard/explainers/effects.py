@@ -1,0 +1,188 @@
+"""The operation "effects": a model's answers with one or two features set to other rows' values."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..contracts import Model, OutputSpace, Work
+from ..errors import NotApplicable
+from ..frames import Frame, FrameError, plain_text, tag_values, untag_values
+from .answers import Asked
+from .mixing import Questions, Stock
+from .pipelines import TRIED, known_subject, raw_rows
+from .subjects import FloatArray, IntArray, Subject
+
+__all__ = ["EffectAnswers", "effects", "read_effects", "read_space", "space_of"]
+
+CHUNK_ROWS = 8_192  # mixed rows between two looks at the clock
+CHUNK_SECONDS = 1.0
+MOST_ANSWERS = 16_000_000  # numbers that are held for one feature
+LONGEST_NAME = 1_000
+
+
+def effects(
+    model: Model, tables: Mapping[str, Any], arguments: Mapping[str, Any], work: Work
+) -> tuple[dict[str, Any], list[Any]]:
+    """Answers of some rows of table "X" with some columns replaced.
+
+    `arguments`: "rows" (n positions), "columns" (c names), "values" (m × c positions of the rows
+    whose values are taken, or n × m × c of them), "space" ("auto" or an `OutputSpace`), "asked",
+    "seconds" (after which no further rows are started). Answers with `outputs`, `space`, and the
+    arrays answers `(n', m, k)` and own `(n', k)`; n' ≤ n where the time was up.
+
+    Raises
+    ------
+    NotApplicable : the model does not read one of the columns, or fails on changed rows.
+    """
+    X = tables["X"]
+    subject = known_subject(model, X[:TRIED], Asked.from_json(arguments["asked"]))
+    space = space_of(subject, str(arguments["space"]))
+    values = np.asarray(arguments["values"], dtype=np.int64)
+    rows = np.asarray(arguments["rows"], dtype=np.int64)
+    columns = [str(name) for name in arguments["columns"]]
+    seconds = float(arguments["seconds"])
+    own, answers, notes = substitute(subject, space, X, rows, columns, values, seconds, work)
+    header = {"outputs": tag_values(subject.output_names), "space": space.value}
+    return {**header, "notes": [*subject.notes, *notes]}, [answers, own]
+
+
+def space_of(subject: Subject, wanted: str) -> OutputSpace:
+    """Shares of certainty where there are such, unless another unit is asked for."""
+    if wanted == "auto":
+        shares = OutputSpace.PROBABILITY
+        return shares if shares in subject.spaces else subject.spaces[0]
+    space = OutputSpace(wanted)
+    if space not in subject.spaces:
+        known = " or ".join(one.value for one in subject.spaces)
+        raise NotApplicable(f"The model does not answer in {wanted}; it answers in {known}.")
+    return space
+
+
+def substitute(
+    subject: Subject,
+    space: OutputSpace,
+    X: Any,
+    rows: IntArray,
+    columns: list[str],
+    values: IntArray,
+    seconds: float,
+    work: Work,
+) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
+    """`(n', k)` answers to the rows, `(n', m, k)` to each with its columns replaced, and notes."""
+    places = _read_places(subject, columns)
+    stock, at_rows, at_values = _stock(subject, X, rows, values)
+    questions = Questions(subject, space, work)
+    questions.asked_about = "rows with values of other rows"
+    own_at = np.repeat(at_rows[:, None], len(subject.features), axis=1)
+    m = values.shape[-2]
+    n = min(len(rows), max(2, MOST_ANSWERS // (m * subject.n_outputs)))
+    taken = np.broadcast_to(at_values, (len(rows), *at_values.shape[-2:]))
+    own: list[FloatArray] = []
+    found: list[FloatArray] = []
+    began = last = time.perf_counter()
+    step, start = 1, 0
+    while start < n and (start < 2 or time.perf_counter() - began < seconds):
+        stop = min(n, start + step)
+        part = np.repeat(own_at[start:stop], m, axis=0)
+        part[:, places] = taken[start:stop].reshape(len(part), -1)
+        home = np.repeat(at_rows[start:stop], m)
+        own.append(questions.ask(stock, own_at[start:stop], at_rows[start:stop], check=False))
+        answers = questions.ask(stock, part, home, check=False)
+        found.append(answers.reshape(stop - start, m, -1))
+        now = time.perf_counter()
+        longer = now - last < CHUNK_SECONDS / 2
+        step = min(max(1, CHUNK_ROWS // m), step * 4) if longer else max(1, step // 2)
+        last, start = now, stop
+        work.progress(stop, n, "Asking the model about changed rows")
+    again = questions.ask(stock, own_at[:2], at_rows[:2], check=False)
+    notes = (*_chance_note(again, own, found), *questions.notes())
+    return np.concatenate(own), np.concatenate(found), notes
+
+
+def _chance_note(
+    again: FloatArray, own: list[FloatArray], found: list[FloatArray]
+) -> tuple[str, ...]:
+    """Whether the first rows are answered as they were before."""
+    first = np.concatenate(own)[: len(again)]
+    apart = float(np.nanmax(np.abs(again - first), initial=0.0))
+    every = [part[np.isfinite(part)] for part in (*own, *found)]
+    spread = float(np.ptp(np.concatenate([part for part in every if part.size] or [np.zeros(1)])))
+    if apart <= max(1e-4 * spread, 1e-5 * float(np.nanmax(np.abs(first), initial=0.0))):
+        return ()
+    return (
+        f"The model answers the same rows differently each time (by up to {apart:.3g}): averages "
+        "hold, single curves are mostly chance.",
+    )
+
+
+def _read_places(subject: Subject, columns: list[str]) -> list[int]:
+    if subject.cell_shape is not None:
+        raise NotApplicable(
+            "Effects are drawn for columns of a table; this model reads pictures or sequences."
+        )
+    unread = [name for name in columns if name not in subject.features]
+    if unread:
+        raise NotApplicable(
+            f"The model does not read {unread[0]!r}, so that has no effect on its answers."
+        )
+    return [subject.features.index(name) for name in columns]
+
+
+def _stock(
+    subject: Subject, X: Any, rows: IntArray, values: IntArray
+) -> tuple[Stock, IntArray, IntArray]:
+    """The rows that are needed of X, and where each position given now lies among them."""
+    needed, place = np.unique(np.concatenate([rows, values.ravel()]), return_inverse=True)
+    part = X.iloc[needed] if isinstance(X, pd.DataFrame) else np.asarray(X)[needed]
+    stock = Stock(raw_rows(subject, part), subject.features)
+    return stock, place[: len(rows)], place[len(rows) :].reshape(values.shape)
+
+
+class EffectAnswers:
+    """What a worker answered, checked.
+
+    Attributes
+    ----------
+    outputs, space, notes : as the model has them.
+    answers : `(n', m, k)`; own : `(n', k)`; they may hold NaN where the model gave no number.
+    """
+
+    def __init__(self, frame: Frame, n: int, m: int) -> None:
+        header = frame.header
+        self.outputs = tuple(untag_values(header.get("outputs"), LONGEST_NAME))
+        self.space = read_space(header)
+        if not isinstance(header.get("notes"), list):
+            raise FrameError("The effects come without their notes.")
+        self.notes = tuple(plain_text(note, LONGEST_NAME) for note in header["notes"][:20])
+        if len(frame.arrays) != 2:
+            raise FrameError("The effects come without their answers.")
+        self.answers, self.own = frame.arrays
+        k = len(self.outputs)
+        done = len(self.own)
+        wanted = ((done, m, k), (done, k))
+        if not 0 < done <= n or (self.answers.shape, self.own.shape) != wanted:
+            raise FrameError("The effects have other shapes than was asked for.")
+        if self.answers.dtype != np.float64 or self.own.dtype != np.float64:
+            raise FrameError("The effects are no numbers of double precision.")
+
+
+def read_space(header: Mapping[str, Any]) -> OutputSpace:
+    """The unit that an answer names.
+
+    Raises
+    ------
+    FrameError : it names none.
+    """
+    if header.get("space") not in [one.value for one in OutputSpace]:
+        raise FrameError("The answer comes without its unit.")
+    return OutputSpace(header["space"])
+
+
+def read_effects(n: int, m: int) -> Any:
+    """A reader for `ask`: of n rows with m values each."""
+    return lambda frame: EffectAnswers(frame, n, m)

@@ -1,0 +1,198 @@
+"""Forests asked again for shuffled values, where only the paths that meet them are walked anew.
+
+A row keeps its leaf in every tree whose path to it asks nothing about the shuffled columns. The
+answers are those of the forest itself, summed over the trees in its own order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..contracts import Model, RawPredictions
+from ..errors import DiagnosticsError
+from ..models import EstimatorModel
+from ..settings import get_settings
+from .answers import Asked
+from .pipelines import known_subject, raw_rows
+from .subjects import Subject
+
+__all__ = ["Retraced", "retraced"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Change = tuple[Ints, Sequence[int]]
+
+_KINDS = frozenset(
+    (
+        "RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier",
+        "ExtraTreesRegressor", "DecisionTreeClassifier", "DecisionTreeRegressor",
+    )
+)  # fmt: skip
+MOST_CELLS = 200_000_000
+"""Rows × columns × trees up to which the paths are kept in mind."""
+AT_ONCE = 4
+"""Trees walked at a time: bounds what waits to be summed."""
+CHECKED = 50
+"""Rows on which the answers are compared with the model's own."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Tree:
+    """One tree: its walker, `(n_nodes, k)` values, `(n_nodes, m)` columns asked on the way."""
+
+    walker: Any
+    values: Floats
+    asked: npt.NDArray[np.bool_]
+    leaves: Ints
+
+
+class Retraced:
+    """The answers of one forest for copies of the same rows with some columns exchanged."""
+
+    def __init__(
+        self, matrix: npt.NDArray[np.float32], places: Mapping[int, Ints], trees: list[_Tree],
+        classes: list[Any] | None,
+    ) -> None:  # fmt: skip
+        self._matrix, self._places, self._trees = matrix, places, trees
+        self._classes = classes
+
+    def answers(self, changes: Sequence[Change]) -> RawPredictions:
+        """For each change `(lent, columns)` all rows with these columns of the rows `lent`."""
+        n, k = len(self._matrix), self._trees[0].values.shape[1]
+        total = np.zeros((len(changes), n, k))
+        threads = max(1, min(get_settings().threads, os.cpu_count() or 1))
+        with ThreadPoolExecutor(threads) as pool:
+            for start in range(0, len(self._trees), AT_ONCE):
+                some = self._trees[start : start + AT_ONCE]
+                for tree, walked in zip(
+                    some, pool.map(lambda tree: self._walked(tree, changes), some), strict=True
+                ):
+                    stay = tree.values[tree.leaves]
+                    for place, (rows, leaves) in enumerate(walked):
+                        moved = stay.copy()
+                        moved[rows] = tree.values[leaves]
+                        total[place] += moved
+        total /= len(self._trees)
+        flat = total.reshape(-1, k)
+        if self._classes is None:
+            return RawPredictions(labels=flat[:, 0])
+        return RawPredictions(scores=flat, classes=self._classes)
+
+    def _walked(self, tree: _Tree, changes: Sequence[Change]) -> list[tuple[Ints, Ints]]:
+        """For each change the rows that can end elsewhere, and the leaves where they end."""
+        found = []
+        known: dict[tuple[int, ...], Ints] = {}
+        for lent, columns in changes:
+            key = tuple(columns)
+            at = np.concatenate([self._places[column] for column in key])
+            if key not in known:
+                known[key] = np.flatnonzero(np.any(tree.asked[:, at], axis=1)[tree.leaves])
+            rows = known[key]
+            moved = self._matrix[rows]
+            moved[:, at] = self._matrix[lent[rows][:, None], at]
+            found.append((rows, tree.walker.apply(moved)))
+        return found
+
+
+def retraced(model: Model, rows: Any, asked: Asked) -> Retraced | None:
+    """The forest inside a model, ready to be asked; None where there is none or it is too large.
+
+    `rows`: all the rows, as the model is given them; their columns are numbered from 0.
+    """
+    if not isinstance(model, EstimatorModel) or not isinstance(rows, pd.DataFrame):
+        return None
+    try:
+        subject = known_subject(model, rows, asked)
+    except DiagnosticsError:
+        return None
+    forest = subject.estimator
+    if type(forest).__name__ not in _KINDS or subject.sources is None:
+        return None
+    if forest.n_outputs_ != 1 or not type(forest).__module__.startswith("sklearn."):
+        return None
+    if len(rows) * len(subject.sources) * len(_members(subject)) > MOST_CELLS:
+        return None
+    made_rows = subject.prepare(raw_rows(subject, rows))
+    matrix = np.ascontiguousarray(np.asarray(made_rows), dtype=np.float32)
+    key = hashlib.sha256(matrix.data).hexdigest()
+    known = _KNOWN.get(model)
+    if known is None or known[0] != key:
+        known = _KNOWN[model] = (key, _made(model, subject, rows, matrix))
+    return known[1]
+
+
+# The last rows that each model was asked for: a worker is asked several times about the same.
+_KNOWN: WeakKeyDictionary[Model, tuple[str, Retraced | None]] = WeakKeyDictionary()
+
+
+def _made(
+    model: EstimatorModel, subject: Subject, rows: pd.DataFrame, matrix: npt.NDArray[np.float32]
+) -> Retraced | None:
+    members = _members(subject)
+    classes = getattr(model.estimator, "classes_", None)
+    made = Retraced(
+        matrix,
+        _places(subject, rows),
+        [_tree(each.tree_, matrix) for each in members],
+        None if classes is None else np.asarray(classes).tolist(),
+    )
+    return made if _agrees(made, model, rows) else None
+
+
+def _members(subject: Subject) -> list[Any]:
+    return list(getattr(subject.estimator, "estimators_", [subject.estimator]))
+
+
+def _places(subject: Subject, rows: pd.DataFrame) -> dict[int, Ints]:
+    """Column of the rows → the columns of the matrix that are made of it."""
+    position = {name: at for at, name in enumerate(subject.features)}
+    assert subject.sources is not None  # noqa: S101 - seen to by the caller
+    return {
+        at: np.flatnonzero(subject.sources == position.get(str(name), -1))
+        for at, name in enumerate(rows.columns)
+    }
+
+
+def _tree(tree: Any, matrix: npt.NDArray[np.float32]) -> _Tree:
+    values = tree.value.reshape(tree.node_count, -1).astype(np.float64)
+    return _Tree(tree, values, _asked(tree), tree.apply(matrix).astype(np.int64))
+
+
+def _asked(tree: Any) -> npt.NDArray[np.bool_]:
+    """`(n_nodes, m)` the columns that are asked about on the way to each node."""
+    asked = np.zeros((tree.node_count, tree.n_features), dtype=bool)
+    level = np.zeros(1, dtype=np.int64)
+    while len(level):
+        level = level[tree.children_left[level] >= 0]
+        for children in (tree.children_left[level], tree.children_right[level]):
+            asked[children] = asked[level]
+            asked[children, tree.feature[level]] = True
+        level = np.concatenate([tree.children_left[level], tree.children_right[level]])
+    return asked
+
+
+def _agrees(made: Retraced, model: EstimatorModel, rows: pd.DataFrame) -> bool:
+    """Whether a shuffled copy is answered as the model itself answers it."""
+    lent = np.roll(np.arange(len(rows)), 1)
+    columns = [at for at in range(rows.shape[1]) if len(made._places[at])]
+    ours = made.answers([(lent, columns[:1])])
+    few = np.arange(min(CHECKED, len(rows)))
+    changed = rows.iloc[few].copy()
+    for at in columns[:1]:
+        changed.isetitem(at, rows.iloc[:, at].array.take(lent[few]))
+    theirs = model.predict(changed)
+    own = theirs.labels if ours.scores is None else theirs.scores
+    mine = np.asarray(ours.labels if ours.scores is None else ours.scores)[few]
+    if own is None or np.shape(own) != mine.shape:
+        return False
+    return bool(np.allclose(mine, own, rtol=1e-10, atol=1e-12))

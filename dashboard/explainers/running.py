@@ -1,0 +1,302 @@
+"""One explanation at work: engine by engine, call by call, block by block."""
+
+from __future__ import annotations
+
+import contextvars
+import time
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..contracts import Attributions, Model
+from ..data import EvalSet
+from ..errors import ModelError, NotApplicable
+from ..frames import Frame, plain_text
+from ..sandbox.processes import WorkCancelled, is_unwanted, tell_progress, watched
+from ..wording import count, listing
+from .asking import ask
+from .blocks import Block, read_block, read_interactions
+from .ordering import background_of, digest_of
+from .plans import Plan
+from .staging import (
+    BlockStore,
+    Collected,
+    join_blocks,
+    most_rows,
+    part_of,
+    read_stored,
+    store_key,
+    unit_bounds,
+    write_stored,
+)
+from .subjects import FloatArray, Offer
+
+__all__ = ["Run"]
+
+CALL_SECONDS = 1.5
+# What one call may answer with and hold, at two values of a double for each prepared column.
+CALL_BYTES = 128 << 20
+
+
+@dataclass
+class Run:
+    """One explanation at work: what was asked, what is done, which engines are left."""
+
+    model: Model
+    evalset: EvalSet
+    name: str
+    plan: Plan
+    store: BlockStore | None
+    rows: Any
+    told: dict[str, Any]
+    collected: Collected
+    refused: dict[str, str] = field(default_factory=dict)
+    times: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+
+    # -- engines --
+
+    def engine(self, n: int) -> Offer:
+        """The best engine that was not put aside.
+
+        Raises
+        ------
+        NotApplicable : all of them were.
+        """
+        for offer in self.plan.engines(n):
+            if offer.key not in self.refused and not self._was_refused(offer):
+                return offer
+        raise NotApplicable(
+            f"{self.name} cannot be explained: {' '.join(self.refused.values())[:1_500]}"
+        )
+
+    def put_aside(self, offer: Offer, why: str) -> None:
+        """An engine that failed once is not believed on other rows either: all begin anew."""
+        self.refused[offer.key] = why
+        if (store := self._kept()) is not None:
+            store.put(self._refusal_key(offer), why.encode())
+        old = self.collected
+        self.collected = Collected(old.order, old.n_features, old.n_outputs)
+
+    def _was_refused(self, offer: Offer) -> bool:
+        """Whether an earlier run put it aside, which need not be found out again."""
+        store = self._kept()
+        content = None if store is None else store.get(self._refusal_key(offer))
+        if content is None:
+            return False
+        self.refused[offer.key] = plain_text(content.decode("utf-8", "replace"), 2_000)
+        return True
+
+    def _refusal_key(self, offer: Offer) -> str:
+        return store_key((*self._parts(), "refused"), offer.key, self.plan.background_rows)
+
+    # -- rows --
+
+    def reach(self, n: int) -> None:
+        """Explain the first `n` rows of the order."""
+        while self.collected.done < n:
+            if is_unwanted():
+                raise WorkCancelled(f"You stopped explaining {self.name}.")
+            offer = self.engine(n)
+            bounds = list(unit_bounds(self.collected.done, n))
+            if self._take_stored(offer, bounds[0]):
+                continue
+            self._compute(offer, bounds, n)
+
+    def _parts(self) -> tuple[Any, ...]:
+        """All that values depend on beside the engine and the rows."""
+        info, plan = self.model.info, self.plan
+        chosen = (plan.space.value, plan.options.seed, plan.options.budget, plan.features)
+        background = digest_of(plan.background_rows)
+        return (info.digest, self.evalset.digest, repr(self.told["asked"]), chosen, background)
+
+    def _key(self, offer: Offer, start: int, stop: int) -> str:
+        return store_key(self._parts(), offer.key, self.collected.order[start:stop])
+
+    def _kept(self) -> BlockStore | None:
+        """Models without a digest are nobody's for long: nothing of them is stored."""
+        return self.store if self.model.info.digest else None
+
+    def _take_stored(self, offer: Offer, bound: tuple[int, int]) -> bool:
+        if self._kept() is None:
+            return False
+        key, n = self._key(offer, *bound), bound[1] - bound[0]
+        found = read_stored(
+            self._kept(), key, n, self.collected.n_features, self.collected.n_outputs
+        )
+        if found is None:
+            return False
+        self.collected.add(found, n)
+        return True
+
+    def _compute(self, offer: Offer, bounds: list[tuple[int, int]], n: int) -> None:
+        """One block or several in one call, or one block in several calls."""
+        first = bounds[0][0]
+        size = self._call_rows(offer, n - first)
+        stop = bounds[0][1]
+        for _, end in bounds[1:]:
+            if end - first <= size:
+                stop = end
+        pieces: list[Block] = []
+        for start in range(first, stop, max(1, size)):
+            end = min(stop, start + size)
+            piece = self._call(offer, start, end, n)
+            if piece is None:
+                return
+            pieces.append(replace(piece, kept=piece.kept + (start - first)))
+        whole = join_blocks(pieces)
+        for start, end in bounds:
+            if end <= stop:
+                part = part_of(whole, start - first, end - first)
+                write_stored(self._kept(), self._key(offer, start, end), part)
+                self.collected.add(part, end - start)
+
+    def _call_rows(self, offer: Offer, left: int) -> int:
+        """Rows for one call of a second or two, or of several where beginning takes long."""
+        fixed, per_row = self._pace(offer)
+        seconds = max(CALL_SECONDS, 4 * fixed)
+        quick = left if per_row <= 0 else int(seconds / per_row)
+        found = self.plan.found
+        width = max(found.n_columns, len(found.features))
+        fits = CALL_BYTES // (8 * width * max(1, len(found.outputs)) * 2)
+        return max(1, min(quick, fits, left))
+
+    def _pace(self, offer: Offer) -> tuple[float, float]:
+        """Seconds to begin a call and for each row, from the last calls, else from the plan."""
+        seen = self.times.get(offer.key, [])
+        if not seen:
+            return offer.seconds_fixed, offer.seconds_per_row
+        few, many = min(seen), max(seen)
+        if many[0] > 2 * few[0]:
+            per_row = max(0.0, many[1] - few[1]) / (many[0] - few[0])
+        else:
+            per_row = min(offer.seconds_per_row, many[1] / many[0])
+        return max(0.0, many[1] - per_row * many[0]), per_row
+
+    def _call(self, offer: Offer, start: int, stop: int, n: int) -> Block | None:
+        """The values of some rows; None where the engine was put aside."""
+        positions = self.collected.order[start:stop]
+        arguments = {**self.told, "rows": positions.tolist(), "engines": [offer.key]}
+        begin = time.monotonic()
+        for attempt in (1, 2):
+            try:
+                with self._watched(start, stop - start, n):
+                    block = self._ask(arguments, len(positions))
+            except (NotApplicable, WorkCancelled) as error:
+                if isinstance(error, WorkCancelled):
+                    raise
+                self.put_aside(offer, _reason(error, offer))
+                return None
+            except ModelError as error:
+                # the worker ended: by the engine, or somebody ended it, which once is forgiven
+                if "ended its worker" not in str(error):
+                    raise
+                if attempt == 2:
+                    self.put_aside(offer, f"{offer.method} was put aside: {error}")
+                    return None
+            else:
+                spent = (len(positions), time.monotonic() - begin)
+                self.times[offer.key] = [*self.times.get(offer.key, [])[-5:], spent]
+                return block
+        return None
+
+    def _ask(self, arguments: dict[str, Any], n: int) -> Block:
+        n_features, n_outputs = self.collected.n_features, self.collected.n_outputs
+
+        def read(frame: Frame) -> Block:
+            return read_block(frame, asked=n, n_features=n_features, n_outputs=n_outputs)
+
+        most = 64 * n * n_outputs * (n_features + 2) + (1 << 20)
+        return ask(self.model, "explain", arguments, {"X": self.rows}, read=read, array_bytes=most)
+
+    def interactions(self, size: int) -> FloatArray:
+        """`(n, f, f, k)` of all rows of the order, `size` rows a call; the rows are collected."""
+        order, found = self.collected.order, list[FloatArray]()
+        n_features, n_outputs = self.collected.n_features, self.collected.n_outputs
+        for start in range(0, len(order), size):
+            if is_unwanted():
+                raise WorkCancelled(f"You stopped explaining {self.name}.")
+            positions = order[start : start + size]
+            read = partial(
+                read_interactions,
+                asked=len(positions),
+                n_features=n_features,
+                n_outputs=n_outputs,
+            )
+            most = 16 * len(positions) * n_outputs * (n_features + 4) ** 2 + (1 << 20)
+            with self._watched(start, len(positions), len(order)):
+                block, pairs = ask(
+                    self.model,
+                    "interactions",
+                    {**self.told, "rows": positions.tolist()},
+                    {"X": self.rows},
+                    read=read,
+                    array_bytes=most,
+                )
+            self.collected.add(block, len(positions))
+            found.append(pairs)
+        return np.concatenate(found)
+
+    def _watched(self, done: int, here: int, n: int) -> Any:
+        """The progress of one call as that of the whole."""
+        outer = contextvars.copy_context()
+
+        def report(step: int, steps: int, sentence: str) -> None:
+            reached = done + (here * step // steps if steps else 0)
+            said = f"Explaining {self.name}: {count(reached)} of {count(n)} rows"
+            outer.run(tell_progress, reached, n, said)
+
+        report(0, 1, "")
+        return watched(report, lambda: bool(outer.run(is_unwanted)))
+
+    # -- the answer --
+
+    def attributions(self) -> Attributions:
+        plan, found = self.plan, self.collected.fields(self.plan.space)
+        rows, features = found["rows"], list(plan.features)
+        data = (
+            self.rows[features].iloc[rows].reset_index(drop=True)
+            if isinstance(self.rows, pd.DataFrame)
+            else self.rows[rows]
+        )
+        game = self.collected.blocks[-1].game
+        notes = (*self.refused.values(), *plan.notes, *found.pop("notes"))
+        return Attributions(
+            model=self.name,
+            data=data,
+            feature_names=plan.features,
+            output_names=plan.output_names,
+            space=plan.space,
+            background=background_of(self.evalset, plan.background_rows, game),
+            n_given=self.evalset.n,
+            cell_shape=plan.cell_shape,
+            notes=(*notes, *self._capped(), *self._engines_note()),
+            **found,
+        )
+
+    def _capped(self) -> tuple[str, ...]:
+        most = most_rows(self.collected.n_features, self.collected.n_outputs)
+        if self.collected.done < min(most, self.evalset.n) or most >= self.evalset.n:
+            return ()
+        return (
+            f"{count(self.collected.done)} of {count(self.evalset.n)} rows: the values of more "
+            "cannot be held at once.",
+        )
+
+    def _engines_note(self) -> tuple[str, ...]:
+        methods = [block.method for block in self.collected.blocks]
+        if len(set(methods)) < 2:
+            return ()
+        parts = [
+            f"{count(sum(len(b.predictions) for b in self.collected.blocks if b.method == one))} "
+            f"rows by {one}"
+            for one in dict.fromkeys(methods)
+        ]
+        return (f"Computed with more than one engine: {listing(parts, 6)}.",)
+
+
+def _reason(error: NotApplicable, offer: Offer) -> str:
+    told = error.reason.removeprefix("None of the engines that were tried can explain this model. ")
+    return told or f"{offer.method} was put aside."

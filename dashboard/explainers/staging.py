@@ -1,0 +1,245 @@
+"""Rows by rows: finished blocks are kept under the digest of all they depend on, and collected.
+
+Blocks have fixed boundaries, so that a later run finds them; a call to the model may hold several
+of them, or a part of one, by how long its engine takes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..contracts import OutputSpace
+from ..frames import FrameError
+from ..wording import count
+from .answers import CLIP
+from .blocks import Block, block_bytes, block_of_bytes
+from .subjects import FloatArray, IntArray
+
+__all__ = [
+    "MOST_VALUES",
+    "BlockStore",
+    "Collected",
+    "join_blocks",
+    "most_rows",
+    "part_of",
+    "read_stored",
+    "store_key",
+    "unit_bounds",
+    "write_stored",
+]
+
+VERSION = 1  # of what is stored
+# Values of all rows together that the app holds: half a gigabyte in single precision.
+MOST_VALUES = 128 << 20
+# Beyond, values are held in single precision.
+DOUBLE_VALUES = 16 << 20
+MOST_NOTES = 12
+
+
+class BlockStore(Protocol):
+    """Where finished blocks are kept, by digest."""
+
+    def get(self, key: str) -> bytes | None: ...
+
+    def put(self, key: str, content: bytes) -> None: ...
+
+
+def unit_bounds(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """The blocks between two places of the order: 10, 20, 50, 100, 200, then 200, 2,000, 10,000."""
+    while start < stop:
+        end = _next_bound(start)
+        yield start, min(end, stop)
+        start = end
+
+
+def _next_bound(start: int) -> int:
+    first = next((bound for bound in (10, 20, 50, 100, 200) if bound > start), 0)
+    if first:
+        return first
+    step = 200 if start < 2_000 else 2_000 if start < 20_000 else 10_000
+    return (start // step + 1) * step
+
+
+def most_rows(n_features: int, n_outputs: int) -> int:
+    """Rows whose values can be held at once."""
+    return max(1, MOST_VALUES // max(1, n_features * n_outputs))
+
+
+def store_key(parts: tuple[Any, ...], engine: str, positions: IntArray) -> str:
+    """The digest of all that a block depends on."""
+    digest = hashlib.sha256(repr((VERSION, parts, engine)).encode())
+    digest.update(np.ascontiguousarray(positions, dtype=np.int64).data)
+    return digest.hexdigest()
+
+
+def join_blocks(blocks: list[Block]) -> Block:
+    """Several blocks of one engine as one; `kept` counts on through the rows of each.
+
+    Every block's `kept` must already count from the first row of the first block.
+    """
+    if len(blocks) == 1:
+        return blocks[0]
+    errors = [block.errors for block in blocks if block.errors is not None]
+    return replace(
+        blocks[0],
+        kept=np.concatenate([block.kept for block in blocks]),
+        values=np.concatenate([block.values for block in blocks]),
+        predictions=np.concatenate([block.predictions for block in blocks]),
+        errors=np.concatenate(errors) if len(errors) == len(blocks) else None,
+        additivity_error=max(block.additivity_error for block in blocks),
+        tolerance=max(block.tolerance for block in blocks),
+        notes=tuple(dict.fromkeys(note for block in blocks for note in block.notes)),
+    )
+
+
+def part_of(block: Block, start: int, stop: int) -> Block:
+    """The asked rows from `start` to before `stop` of a block, counted from 0."""
+    inside = (block.kept >= start) & (block.kept < stop)
+    return replace(
+        block,
+        kept=block.kept[inside] - start,
+        values=block.values[inside],
+        predictions=block.predictions[inside],
+        errors=None if block.errors is None else block.errors[inside],
+    )
+
+
+def read_stored(
+    store: BlockStore | None, key: str, n: int, n_features: int, n_outputs: int
+) -> Block | None:
+    """A stored block, None where there is none that can be read."""
+    content = None if store is None else store.get(key)
+    if content is None:
+        return None
+    try:
+        return block_of_bytes(content, asked=n, n_features=n_features, n_outputs=n_outputs)
+    except FrameError:
+        return None
+
+
+def write_stored(store: BlockStore | None, key: str, block: Block) -> None:
+    if store is not None:
+        store.put(key, block_bytes(block))
+
+
+@dataclass
+class Collected:
+    """The rows explained so far, in the order in which they were asked.
+
+    Attributes
+    ----------
+    order : positions of all rows that may be asked for; `done` of them were.
+    kept : places in `order` of the rows that have values.
+    """
+
+    order: IntArray
+    n_features: int
+    n_outputs: int
+    done: int = 0
+    kept: list[IntArray] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    _values: FloatArray | None = None
+    _errors: FloatArray | None = None
+    _filled: int = 0
+
+    def add(self, block: Block, n_asked: int) -> None:
+        """The next `n_asked` rows of the order; only their values are kept of the block."""
+        n = len(block.kept)
+        self._make_room(n, block.errors is not None)
+        place = slice(self._filled, self._filled + n)
+        if self._values is not None:
+            self._values[place] = block.values
+        if self._errors is not None and block.errors is not None:
+            self._errors[place] = block.errors
+        self.kept.append(block.kept + self.done)
+        empty = np.empty((0, self.n_features, self.n_outputs))
+        self.blocks.append(replace(block, values=empty, errors=None, kept=block.kept[:0]))
+        self._filled += n
+        self.done += n_asked
+
+    def _make_room(self, n: int, sampled: bool) -> None:
+        """Arrays that grow by doubling, in single precision where they are large."""
+        need = self._filled + n
+        held = 0 if self._values is None else len(self._values)
+        if self._values is not None and need <= held:
+            return
+        size = min(len(self.order), max(need, 2 * held, 200))
+        cells = self.n_features * self.n_outputs
+        kind = np.float64 if size * cells <= DOUBLE_VALUES else np.float32
+        self._values = _grown(self._values, (size, self.n_features, self.n_outputs), kind)
+        if sampled:
+            self._errors = _grown(self._errors, self._values.shape, kind)
+
+    @property
+    def rows(self) -> IntArray:
+        """Positions in the evaluation set of the rows that have values."""
+        places = np.concatenate(self.kept) if self.kept else np.empty(0, dtype=np.int64)
+        found: IntArray = self.order[places]
+        return found
+
+    def fields(self, space: OutputSpace) -> dict[str, Any]:
+        """What of `Attributions` comes from the blocks.
+
+        Values are views of arrays that only grow: what was given before stays as it was.
+        """
+        self._make_room(0, sampled=False)
+        last, n = self.blocks[-1], self._filled
+        predictions = np.concatenate([block.predictions for block in self.blocks])
+        base = self.blocks[0].base
+        shift = max(gap_of_bases(block.base, base) for block in self.blocks)
+        return {
+            "values": np.empty((0, 0, 0)) if self._values is None else self._values[:n],
+            "base_values": base,
+            "predictions": predictions,
+            "errors": None if self._errors is None else self._errors[:n],
+            "rows": self.rows,
+            "engine": last.engine,
+            "method": last.method,
+            "exact": all(block.exact for block in self.blocks),
+            "additivity_error": shift + max(block.additivity_error for block in self.blocks),
+            "tolerance": shift + max(block.tolerance for block in self.blocks),
+            "notes": (*self._counts(space, predictions), *self._notes()),
+        }
+
+    def _counts(self, space: OutputSpace, predictions: FloatArray) -> tuple[str, ...]:
+        notes = []
+        if self._filled < self.done:
+            notes.append(
+                f"{count(self.done - self._filled)} of {count(self.done)} rows are left out: the "
+                "model gives no number for them."
+            )
+        edge = float(np.log1p(-CLIP) - np.log(CLIP))
+        if space is OutputSpace.LOG_ODDS:
+            n = int((np.abs(predictions) >= edge * (1 - 1e-12)).any(axis=1).sum())
+            cut = any(bool((np.abs(p.predictions) == edge).any()) for p in self.blocks)
+            if n and cut:
+                notes.append(
+                    f"{count(n)} of {count(self._filled)} rows are answered with a probability of "
+                    f"0 or 1, whose log-odds are infinite; they count as {CLIP:g} and its "
+                    "complement."
+                )
+        if self._values is not None and self._values.dtype == np.float32:
+            notes.append("So many values are kept in single precision (7 digits).")
+        return tuple(notes)
+
+    def _notes(self) -> tuple[str, ...]:
+        said = dict.fromkeys(note for block in self.blocks for note in block.notes)
+        shown = tuple(said)[:MOST_NOTES]
+        left = len(said) - len(shown)
+        return (*shown, f"{count(left)} more notes are not shown.") if left else shown
+
+
+def gap_of_bases(one: FloatArray, other: FloatArray) -> float:
+    return float(np.abs(one - other).max(initial=0.0))
+
+
+def _grown(held: FloatArray | None, shape: tuple[int, ...], kind: Any) -> FloatArray:
+    made = np.empty(shape, dtype=kind)
+    if held is not None:
+        made[: len(held)] = held
+    return made

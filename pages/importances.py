@@ -1,0 +1,22 @@
+"""Importances: which features each model uses, side by side."""
+
+import streamlit as st
+
+from components import attribution_panels, importance_panels, leaks, loading, panels, state
+
+session = state.app_state()
+st.title("Which features does each model use?")
+loading.show_link_problems(session)
+panels.needs(session)
+answer = st.container()
+with panels.guard_page("The importances"):
+    importances, found = importance_panels.measured(session)
+    importance_panels.show_headline(importances, answer)
+    importance_panels.show_importances(session, importances, found)
+with panels.guard("The dependence"):
+    attribution_panels.show_clicked_feature(session, found)
+with panels.guard("The agreement"):
+    importance_panels.show_agreement(session, importances)
+with panels.guard("Each feature by itself"):
+    leaks.show_leaks(session)
+importance_panels.show_every_number(importances)

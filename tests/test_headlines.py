@@ -1,0 +1,80 @@
+"""The sentences above the charts say what the numbers say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dashboard.contracts import Attributions, Background, OutputSpace
+from dashboard.diagnostics.headlines import headline_explanations, headline_importances
+from dashboard.diagnostics.importance import Importance
+from dashboard.errors import NotApplicable
+
+
+def _importance(model: str, values: list[float], names: str = "abcde") -> Importance:
+    found = np.array(values, dtype=float)
+    nothing = np.full(len(found), np.nan)
+    features = tuple(names[: len(found)])
+    return Importance(
+        model, "impurity", "Impurity", "share", features, found, nothing, nothing, 10, 10
+    )
+
+
+def _explained(model: str, slope: float, n: int = 50) -> Attributions:
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"x": rng.normal(size=n), "z": rng.normal(size=n)})
+    values = np.stack([slope * data["x"], 0.01 * data["z"]], axis=1)[:, :, None]
+    return Attributions(
+        model=model,
+        values=values,
+        base_values=np.zeros(1),
+        predictions=values.sum(axis=1),
+        data=data,
+        feature_names=("x", "z"),
+        output_names=("yes",),
+        space=OutputSpace.LOG_ODDS,
+        engine="linear",
+        method="Linear model",
+        exact=True,
+        background=Background(10, n, "10 rows"),
+        rows=np.arange(n),
+        n_given=n,
+        additivity_error=0.0,
+        tolerance=1e-9,
+    )
+
+
+def test_one_model_names_its_first_three_and_their_share() -> None:
+    said = headline_importances([_importance("Forest", [0.4, 0.3, 0.2, 0.1, 0.0])])
+    assert said.startswith("Forest relies most on a, b and c.")
+    assert "90 % of the importance of all 5 features" in said
+    assert "1 of 5 features does next to nothing for the model." in said
+
+
+def test_models_that_agree_and_models_that_do_not() -> None:
+    same = [_importance("A", [5, 3, 2, 1]), _importance("B", [9, 5, 2, 1])]
+    assert headline_importances(same).startswith("Both models rely most on a. They order")
+    apart = [_importance("A", [5, 3, 2, 1]), _importance("B", [1, 2, 3, 5])]
+    said = headline_importances(apart)
+    assert said.startswith("A relies most on a and B on d. Beyond that they differ")
+    assert "τ −1.00" in said
+    three = headline_importances([*same, _importance("C", [1, 2, 3, 5])])
+    assert three.startswith("A and B rely most on a and C on d.")
+
+
+def test_nothing_measured_has_no_headline() -> None:
+    with pytest.raises(NotApplicable):
+        headline_importances([])
+    with pytest.raises(NotApplicable):
+        headline_explanations([])
+
+
+def test_the_direction_is_that_of_the_values() -> None:
+    up, down = _explained("Up", 1.0), _explained("Down", -2.0)
+    size = np.abs(up.values[:, 0, 0]).mean()
+    said = headline_explanations([up])
+    assert said.startswith(f"x moves the answers most, on average by .{round(size * 1000)} (log-od")
+    assert said.endswith("Higher values raise the answer.")
+    both = headline_explanations([up, down])
+    assert both.endswith("Higher values raise it in Up and lower it in Down.")

@@ -1,0 +1,162 @@
+"""Which rows are proposed: worked out by hand for every task and kind of score."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dashboard.contracts import ScoreKind, Task
+from dashboard.diagnostics.picking import (
+    PICKS,
+    confident_and_wrong,
+    models_disagree,
+    most_wrong,
+    random_rows,
+)
+from dashboard.errors import NotApplicable
+from tests.drawn import given
+
+BINARY = {"labels": ("no", "yes"), "pos_label": 1}
+Y = [1, 0, 1, 0, 1]
+
+
+def _binary(scores: list[float], name: str = "forest", **options: object):  # type: ignore[no-untyped-def]
+    return given(Task.BINARY, Y, y_score=np.asarray(scores), name=name, **BINARY, **options)  # type: ignore[arg-type]
+
+
+def test_most_wrong_gives_the_truth_least() -> None:
+    found = most_wrong([_binary([0.9, 0.2, 0.1, 0.8, 0.6])])
+    assert found.rows.tolist() == [2, 3, 4, 1, 0]
+    assert found.score == pytest.approx([0.9, 0.8, 0.4, 0.2, 0.1])
+    assert found.truth[:2] == ("yes", "no")
+    assert found.answers["forest"][:2] == ("no (90 %)", "yes (80 %)")
+    assert found.why[0] == "forest gives the true class “yes” only 10 %."
+    assert found.frame().columns.tolist() == ["row", "truth", "forest", "score", "why"]
+
+
+def test_errors_are_averaged_over_models() -> None:
+    models = [_binary([0.9, 0.2, 0.4, 0.8, 0.6]), _binary([0.1, 0.0, 0.0, 0.1, 0.5], "b")]
+    found = most_wrong(models, 2)
+    assert found.rows.tolist() == [2, 0]  # (.6 + 1) / 2, (.1 + .9) / 2
+    assert found.score == pytest.approx([0.8, 0.5])
+    assert found.why[1] == "b gives the true class “yes” only 10 %."
+
+
+def test_confident_and_wrong_leaves_out_what_is_right() -> None:
+    found = confident_and_wrong([_binary([0.9, 0.7, 0.1, 0.2, 0.45])])
+    assert found.rows.tolist() == [2, 1, 4]
+    assert found.score == pytest.approx([0.9, 0.7, 0.55])
+    assert (found.n_found, found.n) == (3, 5)
+    assert found.why[0] == "forest says no (90 %); the truth is “yes”."
+    shifted = confident_and_wrong(
+        [_binary([0.9, 0.7, 0.1, 0.2, 0.45])], thresholds={"forest": 0.75}
+    )
+    assert shifted.rows.tolist() == [2, 4]
+
+
+def test_the_other_class_can_be_the_positive_one() -> None:
+    turned = given(
+        Task.BINARY, Y, y_score=[0.9, 0.2, 0.1, 0.8, 0.6], labels=("no", "yes"), pos_label=0
+    )
+    assert most_wrong([turned]).rows.tolist() == [0, 1, 4, 3, 2]
+
+
+def test_unbounded_scores_go_through_the_logistic_curve() -> None:
+    logits = _binary([2.0, -3.0, 0.5, 1.0, -1.0], score_kind=ScoreKind.LOGIT)
+    found = most_wrong([logits], 2)
+    assert found.rows.tolist() == [3, 4]
+    assert found.score == pytest.approx([1 / (1 + np.exp(-1.0))] * 2)
+    assert confident_and_wrong([logits]).rows.tolist() == [3, 4]
+
+
+def test_labels_alone_are_right_or_wrong() -> None:
+    labels = given(Task.BINARY, Y, y_pred=np.array([1, 0, 0, 0, 1]), **BINARY)  # type: ignore[arg-type]
+    assert most_wrong([labels]).rows.tolist() == [2]
+    with pytest.raises(NotApplicable, match="labels only"):
+        confident_and_wrong([labels])
+
+
+def test_models_disagree_on_what_they_call_differently() -> None:
+    models = [_binary([0.9, 0.6, 0.1, 0.3, 0.6]), _binary([0.1, 0.55, 0.2, 0.6, 0.9], "b")]
+    found = models_disagree(models)
+    assert found.rows.tolist() == [0, 3]
+    assert found.score == pytest.approx([0.8, 0.3])
+    assert found.why[1] in (
+        "b says yes (60 %), forest says no (70 %).",
+        "forest says no (70 %), b says yes (60 %).",
+    )
+    with pytest.raises(NotApplicable, match="second model"):
+        models_disagree(models[:1])
+
+
+def test_numbers_are_wrong_by_their_distance() -> None:
+    one = given(Task.REGRESSION, [10.0, 20.0, 30.0], y_pred=[11.0, 26.0, 30.0], name="a")
+    two = given(Task.REGRESSION, [10.0, 20.0, 30.0], y_pred=[10.0, 20.0, 40.0], name="b")
+    assert most_wrong([one]).rows.tolist() == [1, 0]  # the third is right
+    assert most_wrong([one]).why[0] == "a says 26.0; the truth is 20.0."
+    found = models_disagree([one, two])
+    assert found.rows.tolist() == [2, 1, 0]
+    assert found.score == pytest.approx([10, 6, 1])
+    with pytest.raises(NotApplicable, match="most wrong"):
+        confident_and_wrong([one])
+
+
+def test_several_classes_outputs_and_labels() -> None:
+    scores = [[0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [0.3, 0.4, 0.3]]
+    classes = given(Task.MULTICLASS, [0, 1, 1], y_score=scores, labels=("a", "b", "c"))
+    assert most_wrong([classes]).rows.tolist() == [1, 2, 0]
+    assert confident_and_wrong([classes]).rows.tolist() == [1]
+    assert confident_and_wrong([classes]).answers["m"] == ("c (80 %)",)
+    labels = given(
+        Task.MULTILABEL,
+        np.array([[1, 0], [1, 1]], dtype=np.uint8),
+        y_score=[[0.9, 0.2], [0.3, 0.6]],
+        score_kind=ScoreKind.INDEPENDENT,
+        labels=("x", "y"),
+    )
+    found = most_wrong([labels])
+    assert found.score == pytest.approx([0.55, 0.15])
+    assert found.truth == ("x, y", "x")
+    outputs = given(
+        Task.MULTIOUTPUT_REGRESSION,
+        [[0.0, 0.0], [2.0, 200.0]],
+        y_pred=[[1.0, 0.0], [2.0, 150.0]],
+        labels=("u", "v"),
+    )
+    assert most_wrong([outputs]).score == pytest.approx([0.5, 0.25])  # in standard deviations
+
+
+def test_only_rows_that_all_models_answer() -> None:
+    full = _binary([0.9, 0.2, 0.1, 0.8, 0.6])
+    some = replace(
+        full,
+        name="b",
+        target=full.target.take(np.array([0, 3])),
+        y_score=full.y_score[[0, 3]],
+        rows=np.array([0, 3]),
+    )
+    assert most_wrong([full, some]).rows.tolist() == [3, 0]
+    assert most_wrong([some]).n == 2
+    other = replace(some, rows=np.array([1, 2]))
+    with pytest.raises(NotApplicable, match="no answered row in common"):
+        most_wrong([some, other])
+
+
+def test_random_rows_keep_their_seed() -> None:
+    one = _binary([0.9, 0.2, 0.1, 0.8, 0.6])
+    first = random_rows([one], 3)
+    assert first.rows.tolist() == random_rows([one], 3).rows.tolist()
+    assert sorted(random_rows([one], 9).rows.tolist()) == [0, 1, 2, 3, 4]
+    assert first.why[0] == "Drawn by lot among 5 rows."
+
+
+def test_every_pick_is_offered() -> None:
+    one = _binary([0.9, 0.2, 0.1, 0.8, 0.6])
+    two = _binary([0.1, 0.2, 0.1, 0.8, 0.6], "b")
+    for pick in PICKS.values():
+        assert len(pick.function([one, two], 2).rows) <= 2
+        assert pick.sentence.endswith(".")
+    with pytest.raises(NotApplicable):
+        most_wrong([])
