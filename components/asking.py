@@ -21,7 +21,7 @@ from components import cached, progress
 from components.jobs import Job
 from components.markup import plain
 from components.state import AppState, ModelEntry
-from components.turns import get_turns
+from components.turns import get_loading_turns, get_turns
 from dashboard.contracts import Model
 from dashboard.data import EvalSet
 from dashboard.errors import DiagnosticsError, NotApplicable
@@ -29,7 +29,7 @@ from dashboard.samples import read_sample
 from dashboard.sandbox.processes import watched
 from dashboard.settings import get_settings
 
-__all__ = ["Answer", "Asked", "Question", "Request", "able", "ask"]
+__all__ = ["Answer", "Asked", "Question", "Request", "able", "ask", "is_awaited"]
 
 T = TypeVar("T")
 Key = tuple[Hashable, ...]
@@ -119,6 +119,11 @@ class Asked(Generic[T]):
         """As `Turns.turn`: to be had while a worker computes."""
         return get_turns().turn(rank, self.job.cancelled)
 
+    def opened(self, model: Callable[[], Model]) -> Model:
+        """The model, loaded as soon as there is room for it: in the order of asking."""
+        with get_loading_turns().turn((), self.job.cancelled):
+            return model()
+
 
 @dataclass(frozen=True, eq=False)
 class Request(Generic[T]):
@@ -184,6 +189,13 @@ def ask(state: AppState, requests: Sequence[Request[T]]) -> list[Answer[T]]:
             final = question.job.done
             answers.append(Answer(request.entry, question.latest, (*key, question.news), final))
     return answers
+
+
+def is_awaited(state: AppState, request: Request[Any]) -> bool:
+    """Whether a first answer to what was asked may still come."""
+    key = _key(state, request)
+    question = None if key in state.paused else _QUESTIONS.get(key)
+    return question is not None and not question.news and not question.job.done
 
 
 def _key(state: AppState, request: Request[Any]) -> Key:

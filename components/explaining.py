@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,28 +10,35 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from components.asking import Answer, Asked, Request, able, ask
+from components.asking import Answer, Asked, Request, able, ask, is_awaited
 from components.blocks import ScopedBlocks, WorkspaceBlocks, shared_blocks
 from components.state import AppState, ModelEntry
 from dashboard.contracts import Attributions, Model, OutputSpace
 from dashboard.data import EvalSet
+from dashboard.errors import NotApplicable
 from dashboard.explanation import (
     BlockStore,
     ExplainOptions,
     Plan,
     explain_in_stages,
     explain_rows,
+    offered_units,
     plan_explanation,
 )
 from dashboard.settings import get_settings
 
-__all__ = ["common_space", "explained", "explained_rows", "joined", "planned", "spaces"]
+__all__ = ["common_space", "explained", "explained_rows", "joined", "planned", "shared_units"]
+
+Units = tuple[OutputSpace, ...]
 
 _STAGES: dict[str, tuple[int | None, ...]] = {
     "first": (200,),
     "some": (200, 2_000),
     "all": (200, 2_000, None),
 }
+_AT_ONCE = (
+    1.0  # seconds; first rows that take no longer are not kept waiting by other models' plans
+)
 
 
 def options(state: AppState) -> ExplainOptions:
@@ -55,55 +62,69 @@ def blocks_of(state: AppState, entry: ModelEntry) -> BlockStore:
 def planned(state: AppState) -> list[Answer[Plan]]:
     """For each shown model what it could answer and how long that would take, measured.
 
-    First as each model likes it best; then, where that differs, in the unit and for the question
-    that all of them are asked.
+    All are asked for the same unit, as soon as those that are still being loaded cannot change it.
     """
-    first = _ask_plans(state, {entry.key: options(state) for entry in able(state)})
-    if not first:
-        return []
-    space = common_space(state, first)
-    wanted = {one.entry.key: _options_for(state, one.value, space) for one in first}
-    again = {key: one for key, one in wanted.items() if one != options(state)}
-    second = {one.entry.key: one for one in _ask_plans(state, again)} if again else {}
-    return [
-        second[one.entry.key] if one.entry.key in again else one
-        for one in first
-        if one.entry.key not in again or one.entry.key in second
-    ]
-
-
-def _ask_plans(state: AppState, wanted: Mapping[str, ExplainOptions]) -> list[Answer[Plan]]:
     requests = [
         Request(
             entry,
-            "plan",
-            (repr(wanted[entry.key]),),
-            f"Measuring {entry.name}",
-            partial(_plan, wanted[entry.key]),
+            "units",
+            (repr(options(state)),),
+            f"Getting {entry.name} ready",
+            partial(_tell_units, options(state)),
         )
-        for entry in state.shown
-        if entry.key in wanted
+        for entry in able(state)
     ]
-    return ask(state, requests)
+    known = {one.entry.key: one for one in ask(state, requests)}
+    told = [
+        known.get(one.entry.key)
+        for one in requests
+        if one.entry.key in known or is_awaited(state, one)
+    ]
+    space = common_space(state, [None if one is None else one.value for one in told])
+    if not space:
+        return []
+    return ask(state, [_plan_request(state, one, space) for one in told if one is not None])
+
+
+def _tell_units(
+    chosen: ExplainOptions,
+    model: Callable[[], Model],
+    evalset: EvalSet,
+    asked: Asked[Units],
+) -> None:
+    opened = asked.opened(model)
+    with asked.turn(0, 0):
+        asked.post(offered_units(opened, evalset, chosen))
+
+
+def _plan_request(state: AppState, told: Answer[Units], space: str) -> Request[Plan]:
+    """In the common unit; in its own where it has no other."""
+    own = space if space in [one.value for one in told.value] else "auto"
+    chosen = replace(options(state), space=own, game=state.explored.game)
+    entry = told.entry
+    return Request(
+        entry, "plan", (repr(chosen),), f"Measuring {entry.name}", partial(_plan, chosen)
+    )
 
 
 def _plan(
     chosen: ExplainOptions, model: Callable[[], Model], evalset: EvalSet, asked: Asked[Plan]
 ) -> None:
-    with asked.turn(0, 0):
-        asked.post(plan_explanation(model(), evalset, chosen))
+    """The plan for the chosen question, or for the best one where it has no answer to it."""
+    opened = model()  # loaded since its units are known
+    with asked.turn(0, 1):
+        try:
+            found = plan_explanation(opened, evalset, chosen)
+        except NotApplicable:
+            if chosen.game == "auto":
+                raise
+            found = plan_explanation(opened, evalset, replace(chosen, game="auto"))
+        asked.post(found)
 
 
-def _options_for(state: AppState, plan: Plan, space: str) -> ExplainOptions:
-    """The common unit, and the chosen question where this model has an answer to it."""
-    game = state.explored.game if state.explored.game in plan.games else "auto"
-    same = space in ("auto", plan.space.value)
-    return replace(options(state), space="auto" if same else space, game=game)
-
-
-def spaces(plans: Sequence[Answer[Plan]]) -> list[OutputSpace]:
-    """The units in which all these models can be explained, the natural one of most first."""
-    offered = [plan.value.spaces for plan in plans]
+def shared_units(offered: Sequence[Units]) -> list[OutputSpace]:
+    """The units in which all these models can be explained: the natural one of most first, of
+    equals that which the first model prefers."""
     if not offered:
         return []
     natural = [each[0] for each in offered]
@@ -111,12 +132,29 @@ def spaces(plans: Sequence[Answer[Plan]]) -> list[OutputSpace]:
     return sorted(shared, key=lambda one: -natural.count(one))
 
 
-def common_space(state: AppState, plans: Sequence[Answer[Plan]]) -> str:
-    """The unit that is asked of every model: the chosen one, else one that all have; or "auto"."""
-    shared = [one.value for one in spaces(plans)]
-    if state.explored.space in shared:
+def common_space(state: AppState, offered: Sequence[Units | None]) -> str:
+    """The unit that is asked of every model: the chosen one, else one that all have; or "auto".
+
+    None stands for a model that has not told its units yet; "" = they may still change the answer,
+    and with it every number on screen.
+    """
+    known = [one for one in offered if one is not None]
+    shared = shared_units(known)
+    if state.explored.space in [one.value for one in shared]:
         return state.explored.space
-    return shared[0] if shared else "auto"
+    if not known or offered[0] is None:
+        return ""
+    if not shared:
+        return "auto"
+    lead, *others = shared
+    likes, waiting = [one[0] for one in known], len(offered) - len(known)
+    ahead = [likes.count(lead) - likes.count(one) - waiting for one in others]
+    first = known[0]
+    wins = [
+        by > 0 or (by == 0 and first.index(lead) < first.index(one))
+        for by, one in zip(ahead, others, strict=True)
+    ]
+    return lead.value if not waiting or all(wins) else ""
 
 
 # -- all rows -------------------------------------------------------------------------------------
@@ -147,17 +185,25 @@ def _explain(
     evalset: EvalSet,
     asked: Asked[Attributions],
 ) -> None:
-    with asked.turn(0, 0):
-        opened = model()
+    opened = model()
+    rank = (0.0, 0.0)
     found = explain_in_stages(
-        opened, evalset, name, plan.options, plan=plan, stages=stages, store=store
+        opened,
+        evalset,
+        name,
+        plan.options,
+        plan=plan,
+        stages=stages,
+        store=store,
+        turn=lambda: asked.turn(*rank),
     )
     shown = 0
     for at, n in enumerate(stages, start=1):
         if shown:
             asked.job.report(shown, n or evalset.n, f"{shown:,} rows shown, more wait their turn")
-        with asked.turn(at, plan.seconds(n)):
-            answer = next(found, None)
+        seconds = plan.seconds(n)
+        rank = (0 if at == 1 and seconds <= _AT_ONCE else at, seconds)
+        answer = next(found, None)
         if answer is None:
             return
         asked.post(answer)
@@ -199,8 +245,9 @@ def _explain_rows(
     evalset: EvalSet,
     asked: Asked[Attributions],
 ) -> None:
+    opened = model()
     with asked.turn(0, 0):
-        asked.post(explain_rows(model(), evalset, name, at, plan.options, plan=plan, store=store))
+        asked.post(explain_rows(opened, evalset, name, at, plan.options, plan=plan, store=store))
 
 
 def joined(many: Attributions, more: Attributions) -> Attributions:

@@ -82,7 +82,9 @@ def show_uploads(state: AppState) -> None:
         _show_confinement()
     with left:
         _show_folder(state)
-    if _take_data(state, data or []) | _take_models(state, models or []):
+    with state.changing:
+        taken = _take_data(state, data or []) | _take_models(state, models or [])
+    if taken:
         jobs = [one.job for one in state.waiting if one.job is not None]
         for job in [state.reading] if state.reading else jobs:
             if job.wait(_AT_ONCE):

@@ -40,7 +40,9 @@ _SILENT = 0.3  # what is done by then is not worth a line that flashes
 
 def begin(state: AppState) -> None:
     """Take over what has been finished since the last run; before anything is drawn."""
-    if opening.settle(state):
+    with state.changing:
+        changed = opening.settle(state)
+    if changed:
         forget_widgets("focus", "threshold", "rule")
 
 

@@ -55,18 +55,22 @@ def of_the_page_at_hand(request_rerun: Callable[..., None]) -> Callable[..., Non
     """Ignore timers of a page that the person has just left.
 
     A fragment that runs every half second asks for the page it stands on. When that meets the
-    click that asks for another page, Streamlit merges the two and goes to the timer's page.
+    click that asks for another page, Streamlit merges the two and goes to the timer's page. The
+    page at hand is the one that was asked for last, or where `st.switch_page` led from there.
     """
-    asked: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+    asked: WeakKeyDictionary[Any, tuple[str, str]] = WeakKeyDictionary()
 
     @wraps(request_rerun)
     def request_of_this_page(self: Any, client_state: Any) -> None:
         if client_state is not None:
-            page = client_state.page_script_hash
+            page, drawn = client_state.page_script_hash, self.page_script_hash
             if not client_state.is_auto_rerun:
-                asked[self] = page
-            elif page != (asked.get(self) or page):  # a first request may name no page
-                return
+                asked[self] = (page, drawn)
+            else:
+                known = asked.get(self, ("", ""))
+                at_hand = known[0] if drawn in known else drawn
+                if page != (at_hand or page):  # a first request may name no page
+                    return
         request_rerun(self, client_state)
 
     return request_of_this_page

@@ -135,14 +135,16 @@ def _has(one: Attributions, output: Label | None) -> bool:
 
 
 def _choose_space(state: AppState, plans: Sequence[Answer[Plan]]) -> None:
-    offered = explaining.spaces(plans)
+    offered = explaining.shared_units([plan.value.spaces for plan in plans])
     if len(offered) < 2:
         return
-    now = explaining.common_space(state, plans)
+    now = explaining.common_space(state, [plan.value.spaces for plan in plans])
+    if plans[0].value.space in offered:  # what was asked, though plans still come in
+        now = plans[0].value.space.value
     key = f"space-{now}-{len(offered)}"  # another one while plans still come in: no choice of ours
     st.segmented_control(
         "Contributions in",
-        [one.value for one in offered],
+        [one.value for one in OutputSpace if one in offered],
         default=now,
         required=True,
         format_func=lambda one: _SPACE_WORDS[OutputSpace(one)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -74,6 +75,7 @@ class AppState:
     next_page : where a click on a chart leads, once.
     paused : slow questions to models that this person stopped.
     workspace, unkept : where all this is kept, if it is; why the last change was not.
+    changing : held while files are taken in or the state is kept, which must be whole.
     """
 
     scope: str = field(default_factory=lambda: secrets.token_urlsafe(16))
@@ -117,6 +119,10 @@ class AppState:
     before: dict[str, Any] | None = None
     version: int = 0
     undo: list[tuple[Roles, Task | None, Label | None, str | None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Two runs of one session overlap: Streamlit begins the next before the last has stopped.
+        self.changing = threading.RLock()
 
     # -- models ---------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from dashboard.errors import ModelError
 
-__all__ = ["Turns", "get_turns"]
+__all__ = ["Turns", "get_loading_turns", "get_turns"]
 
 _STEP = 0.1  # seconds between two looks at whether somebody gave up
 
@@ -60,9 +60,16 @@ class Turns:
             self._changed.notify_all()
 
 
-_TURNS = Turns(max(1, (os.cpu_count() or 2) // 2))
+_CORES = os.cpu_count() or 2
+_TURNS = Turns(max(1, _CORES // 2))
+_LOADING = Turns(max(2, _CORES))  # were all to load at once, the first would be there with the last
 
 
 def get_turns() -> Turns:
     """Those of this server."""
     return _TURNS
+
+
+def get_loading_turns() -> Turns:
+    """Those of this server for opening models, which goes on beside what is computed."""
+    return _LOADING

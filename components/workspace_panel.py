@@ -179,7 +179,7 @@ def _show_recent(state: AppState, who: Visitor) -> None:
     st.markdown("**Recent**")
     for one in others[:8]:
         st.button(
-            plain(f"{shorten(one.title or 'Untitled', 40)} · {_ago(time.time() - one.opened)}"),
+            plain(f"{shorten(one.title or 'Untitled', 60)} · {_ago(time.time() - one.opened)}"),
             key=f"open-{one.id}",
             icon=":material/history:",
             type="tertiary",

@@ -19,6 +19,7 @@ from components.state import AppState
 from components.visitors import visitor
 from dashboard.errors import DiagnosticsError, WorkspaceError
 from dashboard.settings import get_settings, home_folder
+from dashboard.wording import listing, shorten
 from dashboard.workspace import Store, export_workspace, import_workspace
 
 __all__ = [
@@ -94,8 +95,15 @@ def store() -> Store:
 def keep(state: AppState) -> bool:
     """Save what has changed. Whether the state was replaced by one merged with another window's.
 
-    Draws nothing and never raises for a disk that fails: then `state.unkept` says why.
+    Draws nothing and never raises for a disk that fails: then `state.unkept` says why. Two runs of
+    one session take turns, or the slower would take the faster for another window that removed
+    what is not in its own, older snapshot.
     """
+    with state.changing:
+        return _keep(state)
+
+
+def _keep(state: AppState) -> bool:
     try:
         kept = state.workspace or _begin(state)
         if kept is None:
@@ -196,9 +204,10 @@ def _names(now: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _title(state: AppState) -> str:
+    """What tells it from others in the list: the data and the first models."""
     data = state.table.name if state.table is not None else "No data"
-    n = len([entry for entry in state.entries if entry.uploaded])
-    return data if not n else f"{data}, {n} model{'s' if n > 1 else ''}"
+    names = [shorten(entry.name, 30) for entry in state.entries if entry.uploaded]
+    return f"{data}: {listing(names, 2)}" if names else data
 
 
 # -- opening -----------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ The path of the app, the command line and Python; nothing here looks into a mode
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .contracts import Attributions, Model, RawPredictions, Target, Task
+from .contracts import Attributions, Model, OutputSpace, RawPredictions, Target, Task
 from .data import EvalSet
 from .diagnostics.words import WordExplanation
 from .errors import ParameterError
@@ -41,6 +42,7 @@ __all__ = [
     "explain_rows",
     "explain_words",
     "interaction_values",
+    "offered_units",
     "plan_explanation",
     "read_evalset",
     "stratified_order",
@@ -63,15 +65,35 @@ def plan_explanation(model: Model, evalset: EvalSet, options: ExplainOptions | N
     ModelError : the model fails on some of the rows.
     """
     options = options or ExplainOptions()
-    rows = rows_for(model, evalset)
     background = background_positions(evalset, options.n_background, options.seed)
-    few = stratified_order(evalset, options.seed)[:MEASURED_ROWS]
-    told = _told(evalset, options, background) | {"rows": few.tolist(), "game": options.game}
-    found = ask(model, "plan", told, {"X": rows}, read=partial(_believed_plan, rows))
+    found = _asked_plan(model, evalset, options, background)
     game = choose_game(found, options)
     return Plan(
         found, options, game, background_of(evalset, background, game), background, evalset.n
     )
+
+
+def offered_units(
+    model: Model, evalset: EvalSet, options: ExplainOptions | None = None
+) -> tuple[OutputSpace, ...]:
+    """In which units a model can be explained, its natural one first; nothing is measured.
+
+    Raises
+    ------
+    ModelError : the model fails on some of the rows.
+    """
+    options = options or ExplainOptions()
+    background = background_positions(evalset, options.n_background, options.seed)
+    return _asked_plan(model, evalset, options, background, bare=True).spaces
+
+
+def _asked_plan(
+    model: Model, evalset: EvalSet, options: ExplainOptions, background: IntArray, **more: bool
+) -> PlanAnswer:
+    rows = rows_for(model, evalset)
+    few = stratified_order(evalset, options.seed)[:MEASURED_ROWS]
+    told = _told(evalset, options, background) | {"rows": few.tolist(), "game": options.game}
+    return ask(model, "plan", told | more, {"X": rows}, read=partial(_believed_plan, rows))
 
 
 def _told(evalset: EvalSet, options: ExplainOptions, background: IntArray) -> dict[str, Any]:
@@ -124,6 +146,7 @@ def explain_in_stages(
     plan: Plan | None = None,
     stages: Sequence[int | None] = (200, 2_000, None),
     store: BlockStore | None = None,
+    turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Iterator[Attributions]:
     """The explanation of a few rows, then of more, each replacing the last.
 
@@ -131,6 +154,7 @@ def explain_in_stages(
     ----------
     stages : numbers of rows, None = all; every stage is a random sample stratified by the target.
     store : where finished blocks are kept and found again.
+    turn : gives what is entered for each question to the model, of a second or two.
 
     Yields
     ------
@@ -146,6 +170,7 @@ def explain_in_stages(
     order = stratified_order(evalset, plan.options.seed)
     order = order[: most_rows(len(plan.features), len(plan.output_names))]
     run = _run(model, evalset, name, plan, store, order)
+    run.turn = turn
     reached = 0
     for stage in stages:
         n = len(order) if stage is None else min(stage, len(order))

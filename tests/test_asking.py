@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from components.asking import Asked, Question, Questions
+from components.turns import get_turns
 from dashboard.errors import ModelError
 from dashboard.sandbox.processes import is_unwanted, tell_progress
 
@@ -102,3 +103,22 @@ def test_a_failure_is_told_once_asked_and_can_be_forgotten() -> None:
         found.job.result()
     questions.forget(("k",))
     assert questions.get(("k",)) is None
+
+
+def test_models_are_loaded_beside_what_is_computed() -> None:
+    """A turn that somebody has keeps nobody from loading, and two load at the same time."""
+    both, loaded = threading.Barrier(2), list[str]()
+
+    def model() -> Any:
+        both.wait(5)
+        return "a model"
+
+    def work(asked: Asked[str]) -> None:
+        loaded.append(str(asked.opened(model)))
+        asked.post("done")
+
+    with get_turns().turn((0,), lambda: False):
+        questions: list[Question[str]] = [Question("Asking", work) for _ in range(2)]
+        for one in questions:
+            one.job.result()
+    assert loaded == ["a model"] * 2 and [one.latest for one in questions] == ["done"] * 2

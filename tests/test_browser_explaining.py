@@ -111,7 +111,7 @@ def test_from_importances_to_a_feature_to_a_row_to_a_link(
 
 
 def test_a_digit_is_explained_by_a_picture(page: Any, server: Server, screenshots: Path) -> None:
-    _open(page, server, "one_row?sample=digits&row=3")
+    _open(page, server, "one_row?sample=digits&row=3&rows=first")
     _settled(page)
     expect(page.locator(".js-plotly-plot .heatmaplayer image").first).to_be_visible(timeout=60_000)
     expect(page.locator("table.sl-how")).to_contain_text("Small convolution network")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from dashboard.explanation import (
     explain_in_stages,
     explain_rows,
     interaction_values,
+    offered_units,
     plan_explanation,
     stratified_order,
 )
@@ -192,6 +194,25 @@ def test_it_can_be_cancelled_at_any_moment_and_goes_on_later(
     assert store.puts >= before
 
 
+def test_a_turn_is_held_for_each_question_and_given_back(
+    evalset: EvalSet, confined: ConfinedModel
+) -> None:
+    plan = plan_explanation(confined, evalset, ExplainOptions(engine="permutation"))
+    held = list[str]()
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        held.append("begin")
+        yield
+        held.append("end")
+
+    run = explain_in_stages(confined, evalset, "m", plan=plan, stages=(20, 60), turn=turn)
+    next(run)
+    first = len(held)
+    next(run)
+    assert held == ["begin", "end"] * (len(held) // 2) and 0 < first < len(held)
+
+
 def test_the_worker_and_this_process_say_the_same(
     evalset: EvalSet, confined: ConfinedModel, linear: Any
 ) -> None:
@@ -317,6 +338,18 @@ def test_what_cannot_be_had_says_why(evalset: EvalSet, linear: Any) -> None:
         explain(linear, evalset, rows=[900])
     with pytest.raises(ParameterError, match="at least 1"):
         explain(linear, evalset, rows=0)
+
+
+def test_units_are_known_before_anything_is_measured(
+    evalset: EvalSet, linear: Any, confined: ConfinedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert offered_units(confined, evalset) == (OutputSpace.TARGET,)
+    wrong = with_wrong(monkeypatch, "late")
+    model = adapt(linear, "m")
+    assert offered_units(model, evalset) == plan_explanation(adapt(linear, "m"), evalset).spaces
+    before = wrong.calls
+    offered_units(model, evalset)
+    assert wrong.calls == before > 0
 
 
 def test_both_questions_about_a_tree(evalset: EvalSet, tree: Any) -> None:

@@ -77,10 +77,14 @@ def test_streamlit_still_drops_what_a_fragment_drew() -> None:
 
 
 class Session:
-    """Takes requests as `AppSession` does, and remembers which pages it was asked for."""
+    """Takes requests as `AppSession` does, and remembers which pages it was asked for.
+
+    `page_script_hash` : the page that was drawn last; that of a request once its script starts.
+    """
 
     def __init__(self) -> None:
         self.pages: list[str] = []
+        self.page_script_hash = ""
 
     def request_rerun(self, client_state: Any) -> None:
         self.pages.append("again" if client_state is None else client_state.page_script_hash)
@@ -108,6 +112,25 @@ def test_a_timer_of_the_page_that_was_left_is_ignored(ask: Any) -> None:
     assert ask("home") == ["home", "home", "performance", "performance", "home"]
     assert ask("home", timer=True)[-1] == "home"
     assert ask(None)[-1] == "again"
+
+
+def test_timers_of_a_page_to_which_the_app_led_are_heard() -> None:
+    """A click on a chart asks for the page it stands on, and `st.switch_page` leads elsewhere."""
+    session, request = Session(), of_the_page_at_hand(Session.request_rerun)
+    request(session, ClientState(page_script_hash="importances"))
+    session.page_script_hash = "importances"
+    request(session, ClientState(page_script_hash="importances"))  # the click
+    session.page_script_hash = "row"
+    request(session, ClientState(page_script_hash="row", is_auto_rerun=True))
+    assert session.pages[2:] == ["row"]
+    request(session, ClientState(page_script_hash="importances", is_auto_rerun=True))
+    request(session, ClientState(page_script_hash="home"))
+    request(session, ClientState(page_script_hash="row", is_auto_rerun=True))
+    assert session.pages[2:] == ["row", "home"]
+
+
+def test_the_page_that_is_drawn_is_that_of_the_session() -> None:
+    assert isinstance(inspect.getattr_static(AppSession, "page_script_hash"), property)
 
 
 def test_a_first_request_without_a_page_stops_no_timer(ask: Any) -> None:

@@ -102,12 +102,14 @@ def plan(
     """Every engine with what it would cost, or why it cannot be had; the best ones measured.
 
     `arguments`: "asked", "space" ("auto" or a unit), "game" ("auto" or one), "rows" (some 20
-    positions in table "X"), "background" (positions), "seed", "budget".
+    positions in table "X"), "background" (positions), "seed", "budget"; "bare" where nobody asks
+    for engines, but only for what the model offers by itself: features, outputs, units.
     """
     with recorded():
-        request = _request(model, tables, arguments)
-        offers = {key: _offer(engine, request) for key, engine in _engines().items()}
-        offers = _measured(offers, request, str(arguments["game"]), work)
+        request, offers = _request(model, tables, arguments), dict[str, Offer]()
+        if not arguments.get("bare"):
+            offers = {key: _offer(engine, request) for key, engine in _engines().items()}
+            offers = _measured(offers, request, str(arguments["game"]), work)
     subject = request.subject
     answer = PlanAnswer(
         features=subject.features,

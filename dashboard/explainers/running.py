@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -43,7 +45,10 @@ CALL_BYTES = 128 << 20
 
 @dataclass
 class Run:
-    """One explanation at work: what was asked, what is done, which engines are left."""
+    """One explanation at work: what was asked, what is done, which engines are left.
+
+    `turn` : held for each call, so that other models may be asked between two.
+    """
 
     model: Model
     evalset: EvalSet
@@ -53,6 +58,7 @@ class Run:
     rows: Any
     told: dict[str, Any]
     collected: Collected
+    turn: Callable[[], AbstractContextManager[Any]] = nullcontext
     refused: dict[str, str] = field(default_factory=dict)
     times: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
@@ -179,10 +185,10 @@ class Run:
         """The values of some rows; None where the engine was put aside."""
         positions = self.collected.order[start:stop]
         arguments = {**self.told, "rows": positions.tolist(), "engines": [offer.key]}
-        begin = time.monotonic()
         for attempt in (1, 2):
             try:
-                with self._watched(start, stop - start, n):
+                with self.turn(), self._watched(start, stop - start, n):
+                    begin = time.monotonic()
                     block = self._ask(arguments, len(positions))
             except (NotApplicable, WorkCancelled) as error:
                 if isinstance(error, WorkCancelled):

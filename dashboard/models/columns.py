@@ -58,9 +58,13 @@ def _missing(missing: list[str], names: Sequence[str], available: list[str], mod
     pairs = [(name, _closest(name, spare)) for name in missing]
     close = [f"{name} may be {found!r} here" for name, found in pairs if found is not None]
     hint = f" ({listed(close, 4)})" if close else ""
+    none = len(missing) == len(names) > 1
+    share = "none of them is" if none else f"{len(missing):,} of them "
+    if not none:
+        share += "is not" if len(missing) == 1 else "are not"
     return (
-        f"{model} was fitted on {len(names):,} columns, and {len(missing):,} of them "
-        f"{'is' if len(missing) == 1 else 'are'} not among the features: {listed(missing)}{hint}. "
+        f"{model} was fitted on {len(names):,} columns, and {share} among the features: "
+        f"{listed(missing)}{hint}. "
         f"The features here are {listed(available)}. Rename the columns, or set them as features."
     )
 
