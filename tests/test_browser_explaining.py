@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests.browser import Server, Traffic, wait_until_idle
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 PATIENT = 240_000
 # Where the first mark with custom data lies on the screen, of the chart that holds a given text.
@@ -37,7 +37,7 @@ _A_MARK = """([text, wanted]) => {
 
 def _open(page: Any, server: Server, path: str) -> None:
     page.goto(f"{server.url}/{path}")
-    expect(page.get_by_test_id("stHeading").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_test_id("stHeading").first).to_be_visible(timeout=120_000)
 
 
 def _settled(page: Any) -> None:
@@ -85,15 +85,15 @@ def test_from_importances_to_a_feature_to_a_row_to_a_link(
 
     _click(page, "Mean |")
     heading = page.get_by_test_id("stHeading").filter(has_text="moves the answers")
-    expect(heading).to_be_visible(timeout=60_000)
+    expect(heading).to_be_visible(timeout=120_000)
     wait_until_idle(page, 120)
-    expect(page).to_have_url(re.compile(r"feature=\w+"), timeout=30_000)
+    expect(page).to_have_url(re.compile(r"feature=\w+"), timeout=60_000)
     page.screenshot(path=screenshots / "importances-dependence.png", full_page=True)
 
     _click(page, "What ", "row")
-    expect(page.get_by_text("Why this row?")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Why this row?")).to_be_visible(timeout=120_000)
     _settled(page)
-    expect(page).to_have_url(re.compile(r"one_row.*row=\d+"), timeout=30_000)
+    expect(page).to_have_url(re.compile(r"one_row.*row=\d+"), timeout=60_000)
     expect(page.locator("table.sl-how tbody tr")).to_have_count(4)
     said = page.locator(".sl-headline").inner_text()
     captions = _captions(page)
@@ -113,7 +113,7 @@ def test_from_importances_to_a_feature_to_a_row_to_a_link(
 def test_a_digit_is_explained_by_a_picture(page: Any, server: Server, screenshots: Path) -> None:
     _open(page, server, "one_row?sample=digits&row=3&rows=first")
     _settled(page)
-    expect(page.locator(".js-plotly-plot .heatmaplayer image").first).to_be_visible(timeout=60_000)
+    expect(page.locator(".js-plotly-plot .heatmaplayer image").first).to_be_visible(timeout=120_000)
     expect(page.locator("table.sl-how")).to_contain_text("Small convolution network")
     _clean(page)
     page.screenshot(path=screenshots / "one-row-digits.png", full_page=True)
@@ -125,5 +125,5 @@ def test_predictions_alone_say_that_a_model_is_needed(
 ) -> None:
     _open(page, server, f"{page_name}?sample=churn_predictions")
     wait_until_idle(page)
-    expect(page.get_by_text("needs a model").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("needs a model").first).to_be_visible(timeout=120_000)
     _clean(page)
