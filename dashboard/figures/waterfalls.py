@@ -261,17 +261,7 @@ def _add_ends(
         line={"color": style.colour, "width": 2, "dash": "solid"},
         layer="below",
     )
-    figure.add_shape(
-        type="line",
-        x0=one.base,
-        x1=one.base,
-        y0=0,
-        y1=1,
-        xref=where["xaxis"],
-        yref="paper",
-        line={"color": ink(theme).rule, "width": 1.5, "dash": "dot"},
-        layer="below",
-    )
+    _mark_average(figure, one.base, where, theme)
     middle = (one.span[0] + one.span[1]) / 2
     ends = (
         (one.prediction, 1, f"answer <b>{number(one.prediction)}</b>", ink(theme).text, "bottom"),
@@ -333,6 +323,21 @@ def plot_decision_paths(
     for k, (one, where, style) in enumerate(zip(results, axes, looks, strict=True)):
         _add_paths(figure, one, where, k, style, theme)
     return figure
+
+
+def _mark_average(figure: go.Figure, x: float, where: dict[str, str], theme: Theme) -> None:
+    """A dotted line where the average answer is."""
+    figure.add_shape(
+        type="line",
+        x0=x,
+        x1=x,
+        y0=0,
+        y1=1,
+        xref=where["xaxis"],
+        yref="paper",
+        line={"color": ink(theme).rule, "width": 1.5, "dash": "dot"},
+        layer="below",
+    )
 
 
 def _add_paths(
@@ -398,17 +403,7 @@ def _add_path_ends(
     figure: go.Figure, one: DecisionPaths, where: dict[str, str], style: ModelStyle, theme: Theme
 ) -> None:
     """Where the paths start, and the model's own answers at the top."""
-    figure.add_shape(
-        type="line",
-        x0=float(one.paths[0, 0]),
-        x1=float(one.paths[0, 0]),
-        y0=0,
-        y1=1,
-        xref=where["xaxis"],
-        yref="paper",
-        line={"color": ink(theme).rule, "width": 1.5, "dash": "dot"},
-        layer="below",
-    )
+    _mark_average(figure, float(one.paths[0, 0]), where, theme)
     figure.add_trace(
         go.Scatter(
             x=one.predictions.astype(np.float32),
