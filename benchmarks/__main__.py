@@ -30,6 +30,8 @@ NAMES = (
     "permutation",
     "gradients",
     "explanations",
+    "logs",
+    "learning",
 )
 PACKAGES = ("numpy", "scikit-learn", "pandas", "streamlit", "plotly")
 

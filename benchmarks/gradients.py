@@ -24,7 +24,7 @@ Row = dict[str, object]
 Values = npt.NDArray[np.float64]
 
 ROWS, SAMPLES, BACKGROUND, CHECKED = 256, 200, 100, 16
-FEWER = (20, 30, 40, 60, 80, 100, 150, SAMPLES)
+FEWER = (20, 30, 40, 50, 60, 70, 75, 80, 100, 150, SAMPLES)
 NODES = 48  # of the quadrature, for each background row
 
 

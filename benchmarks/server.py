@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,48 @@ def measure_session(browser: Any, folder: Path, runs: int) -> list[Row]:
     ]
 
 
+def measure_beside_explanations(browser: Any, folder: Path, runs: int) -> list[Row]:
+    """A slider of one person, idle, and while the models of another are explained.
+
+    The other's four models are explained by all rows on a page of their own; the moves are made
+    and counted while work goes on there.
+    """
+    idle, busy = list[float](), list[float]()
+    port = free_port()
+    with serving(dashboard_command(port), port, folder / "beside.log") as server:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(f"{server.url}/performance")
+        _wait_for_charts(page)
+        wait_until_idle(page)
+        slider = page.locator('input[type="range"]').first
+        for _ in range(runs):
+            slider.focus()
+            idle.append(_seconds(partial(slider.press, "ArrowRight"), page))
+        other = browser.new_page(viewport={"width": 1280, "height": 800})
+        other.goto(f"{server.url}/explanations?rows=all")
+        at_work = other.get_by_text("models so far")
+        at_work.first.wait_for(timeout=60_000)
+        # the other tab is not drawn: only what the server does for it is to be felt
+        for _ in range(runs):
+            page.bring_to_front()
+            slider.focus()
+            busy.append(_seconds(partial(slider.press, "ArrowRight"), page))
+            if not at_work.count():
+                break
+        other.close()
+        page.close()
+    return [_tail("threshold moved, nobody else at work", idle), _tail(_BESIDE, busy)]
+
+
+_BESIDE = "threshold moved while another page explains four models"
+
+
+def _tail(name: str, times: list[float]) -> Row:
+    ordered = sorted(times)
+    late = ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
+    return {**_row(name, times), "p95": f"{late:.2f} s"}
+
+
 def run(quick: bool = False) -> list[Row]:
     """Rows `what, median, slowest, runs` for the default sample (12,000 rows, four models)."""
     from playwright.sync_api import sync_playwright
@@ -102,5 +145,6 @@ def run(quick: bool = False) -> list[Row]:
         browser = playwright.chromium.launch(executable_path=get_browser(), args=ARGUMENTS)
         rows = measure_start(browser, Path(name), 1 if quick else 3)
         rows += measure_session(browser, Path(name), 2 if quick else 10)
+        rows += measure_beside_explanations(browser, Path(name), 5 if quick else 40)
         browser.close()
     return rows

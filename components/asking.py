@@ -11,6 +11,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -29,13 +30,25 @@ from dashboard.samples import read_sample
 from dashboard.sandbox.processes import watched
 from dashboard.settings import get_settings
 
-__all__ = ["Answer", "Asked", "Question", "Request", "able", "ask", "is_awaited"]
+__all__ = [
+    "Answer",
+    "Asked",
+    "Question",
+    "Request",
+    "able",
+    "ask",
+    "forget_held",
+    "is_awaited",
+    "show_held",
+]
 
 T = TypeVar("T")
 Key = tuple[Hashable, ...]
 _STEP = 0.1
 _SILENT = 0.4  # what is answered by then needs no row
 _PATIENCE = 300.0  # seconds for a first answer, where nobody draws the page again
+# What is at work and was not shown yet in this run of the page.
+_HELD: ContextVar[tuple[progress.Row, ...]] = ContextVar("held", default=())
 
 
 class Question(Generic[T]):
@@ -119,9 +132,12 @@ class Asked(Generic[T]):
         """As `Turns.turn`: to be had while a worker computes."""
         return get_turns().turn(rank, self.job.cancelled)
 
-    def opened(self, model: Callable[[], Model]) -> Model:
-        """The model, loaded as soon as there is room for it: in the order of asking."""
-        with get_loading_turns().turn((), self.job.cancelled):
+    def opened(self, model: Callable[[], Model], *, late: bool = False) -> Model:
+        """The model, loaded as soon as there is room for it: in the order of asking.
+
+        `late` : after all others that wait, which it would keep waiting for long.
+        """
+        with get_loading_turns().turn((late,), self.job.cancelled):
             return model()
 
 
@@ -163,32 +179,51 @@ def able(state: AppState) -> list[ModelEntry]:
     return [entry for entry in state.shown if entry.table is None]
 
 
-def ask(state: AppState, requests: Sequence[Request[T]]) -> list[Answer[T]]:
-    """The newest answers, in the order of the requests, with a row here for each that goes on.
+def ask(state: AppState, requests: Sequence[Request[T]], *, later: bool = False) -> list[Answer[T]]:
+    """The newest answers, in the order of the requests, and here a line on how far they are.
 
     Without a browser, where nobody draws the page again, it waits for the first answers.
+    `later` : what is at work is shown with the next questions, or by `show_held`.
     """
-    keys = [_key(state, one) for one in requests]
+    line = None if later else st.container()  # the same places in every run: nothing lingers
+    problems, keys = st.container(), [_key(state, one) for one in requests]
     questions = [
         None if key in state.paused else _question(state, one, key)
         for one, key in zip(requests, keys, strict=True)
     ]
     _wait([one for one in questions if one is not None])
     answers = []
+    rows, answered = _HELD.get(), list[str]()
     for request, key, question in zip(requests, keys, questions, strict=True):
-        with st.container():
+        with problems:
             if question is None:
                 _show_paused(state, request, key)
-            elif question.job.done:
-                _show_failure(state, request, key, question)
-            else:
-                _show_row(state, request, key, question)
+            elif not question.job.done:
+                rows = (*rows, _row(state, key, question))
+            elif not _show_failure(state, request, key, question):
+                answered.append(request.title)
         if question is None:
             question = _QUESTIONS.get(key)
         if question is not None and question.latest is not None:
             final = question.job.done
             answers.append(Answer(request.entry, question.latest, (*key, question.news), final))
+    _HELD.set(rows if later else ())
+    if line is not None:
+        with line:
+            progress.show_questions(rows, answered, len(answers))
     return answers
+
+
+def forget_held() -> None:
+    """At the beginning of a run: one that was broken off before may have left some."""
+    _HELD.set(())
+
+
+def show_held() -> None:
+    """A line on what was to be shown later, where nothing else is asked."""
+    rows = _HELD.get()
+    _HELD.set(())
+    progress.show_questions(rows, (), 0)
 
 
 def is_awaited(state: AppState, request: Request[Any]) -> bool:
@@ -237,14 +272,10 @@ def _name(key: Key) -> str:
     return hashlib.sha256(repr(key).encode()).hexdigest()[:12]
 
 
-def _show_row(state: AppState, request: Request[Any], key: Key, question: Question[Any]) -> None:
+def _row(state: AppState, key: Key, question: Question[Any]) -> progress.Row:
     seen = question.news
-    progress.show_question(
-        question.job,
-        _name(key),
-        partial(_pause, state, key, question),
-        lambda: question.news != seen,
-    )
+    pause = partial(_pause, state, key, question)
+    return progress.Row(question.job, _name(key), pause, lambda: question.news != seen)
 
 
 def _pause(state: AppState, key: Key, question: Question[Any]) -> None:
@@ -268,9 +299,11 @@ def _show_paused(state: AppState, request: Request[Any], key: Key) -> None:
 
 def _show_failure(
     state: AppState, request: Request[Any], key: Key, question: Question[Any]
-) -> None:
+) -> bool:
+    """Say why there is no answer, or none better; whether there was something to say."""
     try:
         question.job.result()
+        return False
     except NotApplicable as error:
         st.info(f"**{plain(request.entry.name)}**: {plain(error.reason)}", icon=":material/info:")
     except DiagnosticsError as error:
@@ -285,3 +318,4 @@ def _show_failure(
             on_click=_QUESTIONS.forget,
             args=(key,),
         )
+    return True

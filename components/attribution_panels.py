@@ -58,10 +58,10 @@ def show_headline(found: Scene, place: Any) -> None:
 
 
 def show_sentence(said: str, place: Any) -> None:
-    """A headline whose first sentence is bold."""
+    """A headline whose first sentence is bold; a longer one does not move what is below."""
     first, stop, rest = said.partition(". ")
     lead = f"<strong>{html.escape(first + stop.strip())}</strong> {html.escape(rest)}"
-    place.html(f'<p class="sl-headline" style="{HEADLINE}">{lead}</p>')
+    place.html(f'<p class="sl-headline" style="{HEADLINE};min-height:2lh">{lead}</p>')
 
 
 def show_beeswarms(state: AppState, found: Scene) -> None:

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any
 
 from components.checking import (
+    MAX_NAME,
     Wrong,
     maybe,
+    read_names,
     read_text,
     read_whole,
     read_word,
 )
 from dashboard.contracts import OutputSpace
 
-__all__ = ["CLOSER", "EFFECTS", "GAMES", "LAYOUTS", "METHODS", "PICKS", "SIZES", "Choices"]
+__all__ = [
+    "CLOSER",
+    "COUNTED",
+    "EFFECTS",
+    "GAMES",
+    "LAYOUTS",
+    "METHODS",
+    "MOST_REPEATS",
+    "PICKS",
+    "SIZES",
+    "TOGETHER",
+    "Choices",
+    "read_groups",
+    "write_groups",
+]
 
 METHODS = ("shap", "permutation", "native", "drop")
 LAYOUTS = ("dots", "columns")
+TOGETHER = ("alone", "correlated", "own")
+COUNTED = ("first", "split", "every")
+MOST_REPEATS, MOST_GROUPS = 50, 200
 PICKS = ("wrong", "confident", "disagree", "random", "table")
 SIZES = ("first", "some", "all")
 GAMES = ("auto", "path-dependent", "interventional")
 EFFECTS = ("pdp", "ice", "ale")
-CLOSER = ("effects", "interactions", "clusters", "by_class", "cohort")
+CLOSER = ("where", "effects", "interactions", "clusters", "by_class", "cohort")
 _SPACES = ("auto", *(one.value for one in OutputSpace))
 _MOST_ROWS = 1 << 40
 _MOST_BACKGROUND = 10_000
@@ -37,6 +57,11 @@ class Choices:
     Attributes
     ----------
     method, metric, layout : importances: how they are measured, on which metric, how drawn.
+    repeats, shuffled : how often columns are shuffled, and in how many rows; 0 = all rows.
+    together, groups : which columns are shuffled together; those that a person grouped, as the
+        JSON object of `write_groups`.
+    counted : which of the counts of a model is shown, where it has several.
+    compared : the file of the model whose methods are compared; "" = the models are.
     feature, second : the features that are looked at closely; "" = the most important one.
     row : the position of the row that is explained; None = the first that is picked.
     pick : how rows are proposed.
@@ -44,11 +69,18 @@ class Choices:
     rows : how many are explained: 200, up to 2,000, or all.
     closer : the open tab; `effect` : how an effect is measured there.
     cohort, group : the column and the value of the rows that are set against the rest.
+    around : as `rows`, for the rows around the one that is explained.
     """
 
     method: str = "shap"
     metric: str = ""
     layout: str = "dots"
+    repeats: int = 5
+    shuffled: int = 2_000
+    together: str = "alone"
+    groups: str = ""
+    counted: str = "first"
+    compared: str = ""
     feature: str = ""
     second: str = ""
     row: int | None = None
@@ -61,6 +93,7 @@ class Choices:
     effect: str = "pdp"
     cohort: str = ""
     group: str = ""
+    around: str = "first"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -100,7 +133,44 @@ class Choices:
 
 
 def _parsed(name: str, text: str) -> Any:
-    return int(text) if name in ("row", "background") else text
+    return int(text) if name in ("row", "background", "repeats", "shuffled") else text
+
+
+def _repeats(value: Any) -> int:
+    n = read_whole(value, MOST_REPEATS)
+    if n < 1:
+        raise Wrong
+    return n
+
+
+def write_groups(groups: Mapping[str, Sequence[str]]) -> str:
+    """Groups of columns as one text; "" where there are none."""
+    made = {name: list(columns) for name, columns in groups.items() if columns}
+    return json.dumps(made, ensure_ascii=False, separators=(",", ":")) if made else ""
+
+
+def read_groups(text: str) -> dict[str, tuple[str, ...]]:
+    """What `write_groups` wrote.
+
+    Raises
+    ------
+    Wrong : anything else.
+    """
+    try:
+        given = json.loads(text) if text else {}
+    except (ValueError, RecursionError) as error:
+        raise Wrong from error
+    if not isinstance(given, dict) or len(given) > MOST_GROUPS:
+        raise Wrong
+    found = {read_text(name, 200): read_names(columns) for name, columns in given.items()}
+    if not all(name.strip() and columns for name, columns in found.items()):
+        raise Wrong
+    return found
+
+
+def _groups(value: Any) -> str:
+    text = read_text(value, 4 * MAX_NAME)
+    return write_groups(read_groups(text))
 
 
 def _background(value: Any) -> int:
@@ -118,6 +188,12 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "method": _one_of(*METHODS),
     "metric": read_text,
     "layout": _one_of(*LAYOUTS),
+    "repeats": _repeats,
+    "shuffled": lambda value: read_whole(value, _MOST_ROWS),
+    "together": _one_of(*TOGETHER),
+    "groups": _groups,
+    "counted": _one_of(*COUNTED),
+    "compared": read_text,
     "feature": read_text,
     "second": read_text,
     "row": partial(maybe, lambda value: read_whole(value, _MOST_ROWS)),
@@ -130,4 +206,5 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "effect": _one_of(*EFFECTS),
     "cohort": read_text,
     "group": read_text,
+    "around": _one_of(*SIZES),
 }

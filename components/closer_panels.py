@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from components.asking import Answer, Asked, Request, ask
 from components.attribution_panels import features_of, in_fours, pick
+from components.cohort_panels import show_cohorts
 from components.markup import plain
 from components.panels import guard, show_figure
 from components.scene import Scene
 from components.state import AppState
+from components.steady_tabs import steady_tabs
 from dashboard.contracts import Model
 from dashboard.data import EvalSet
 from dashboard.diagnostics.clusters import compute_explanation_clusters
-from dashboard.diagnostics.cohorts import Cohort, compute_by_class, compute_cohorts
+from dashboard.diagnostics.cohorts import compute_by_class
 from dashboard.diagnostics.effects import FeatureEffect
 from dashboard.diagnostics.interactions import (
     InteractionMatrix,
@@ -30,18 +29,22 @@ from dashboard.diagnostics.interactions import (
     compute_interaction_hints,
     compute_interaction_matrix,
 )
+from dashboard.diagnostics.pictures import compute_mean_pictures
 from dashboard.diagnostics.two_way_effects import TwoWayEffect
 from dashboard.effects import feature_effects, two_way_effect
+from dashboard.errors import NotApplicable
 from dashboard.explanation import ExplainOptions, interaction_values
-from dashboard.figures import plot_by_class, plot_clusters, plot_cohorts, plot_interactions
+from dashboard.figures import plot_by_class, plot_clusters, plot_interactions
 from dashboard.figures.effects import plot_effects
+from dashboard.figures.pictures import plot_pictures
 from dashboard.figures.two_way_effects import plot_two_way, two_way_limits
 from dashboard.settings import get_settings
-from dashboard.wording import number, shorten
+from dashboard.wording import shorten
 
 __all__ = ["show_closer"]
 
 _KINDS = {"pdp": "Average", "ice": "Single rows", "ale": "Accumulated"}
+_PAIRED = 12  # features of an exact matrix of pairs
 _KINDS_HELP = (
     "**Average** (partial dependence): the mean answer when the feature is set to each value for "
     "every row. **Single rows** (centred ICE): the same for each row, from a common start, so that "
@@ -52,20 +55,37 @@ _KINDS_HELP = (
 
 def show_closer(state: AppState, found: Scene) -> None:
     """Only the open tab is computed."""
-    known = {
-        name: one
-        for name, one in _CLOSER.items()
-        if name != "by_class" or any(len(each.output_names) > 1 for each in found.attributions)
-    }
+    known = {name: one for name, one in _CLOSER.items() if _applies(name, found)}
+    first = next(iter(known))
     titles = [title for title, _, _ in known.values()]
-    start = known.get(state.explored.closer, known["effects"])[0]
-    tabs = st.tabs(titles, default=start, key="closer", on_change="rerun")
+    start = known.get(state.explored.closer, known[first])[0]
+    tabs = steady_tabs(titles, start, "closer")
     for tab, (name, (title, sentence, show)) in zip(tabs, known.items(), strict=True):
         if tab.open:
-            state.explore(closer=name if name != "effects" else "")
+            state.explore(closer=name if name != first else "")
             with tab, guard(title):
                 st.caption(sentence)
                 show(state, found)
+
+
+def _applies(name: str, found: Scene) -> bool:
+    """Pictures and sequences are looked at cell by cell; only several outputs have classes."""
+    if name == "by_class":
+        return any(len(each.output_names) > 1 for each in found.attributions)
+    cells = all(each.cell_shape is not None for each in found.attributions)
+    return cells if name == "where" else not cells if name == "effects" else True
+
+
+def _show_where(state: AppState, found: Scene) -> None:
+    compute = partial(compute_mean_pictures, found.attributions, found.output)
+    for start, part in in_fours(found.computed("mean pictures", compute)):
+        figure = plot_pictures(part, found.styles, theme=found.theme)
+        show_figure(
+            figure,
+            key=f"where-{start}",
+            tables={one.model: one for one in part},
+            on_pick=partial(pick, state),
+        )
 
 
 # -- effects --------------------------------------------------------------------------------------
@@ -202,6 +222,8 @@ def _side_by_side(key: str, drawn: Sequence[tuple[Any, go.Figure]]) -> None:
 
 
 def _show_interactions(state: AppState, found: Scene) -> None:
+    if len(features_of(found)) < 2:
+        raise NotApplicable("A pair needs two features, and these models use one.")
     exact = st.toggle(
         "Exact, for trees",
         key="exact-pairs",
@@ -283,81 +305,12 @@ def _show_by_class(state: AppState, found: Scene) -> None:
         )
 
 
-def _show_cohorts(state: AppState, found: Scene) -> None:
-    cohort = _choose_cohort(state, found)
-    if cohort is None:
-        return
-    compute = partial(compute_cohorts, found.attributions, cohort, found.output)
-    for start, part in in_fours(found.computed("cohorts", compute, cohort.name)):
-        figure = plot_cohorts(part, found.styles, theme=found.theme)
-        show_figure(
-            figure,
-            key=f"cohorts-{start}",
-            tables={one.model: one for one in part},
-            on_pick=partial(pick, state),
-        )
-
-
-def _choose_cohort(state: AppState, found: Scene) -> Cohort | None:
-    """Rows that share a value, or a quarter of the values, of any column."""
-    frame = state.need_evalset().frame
-    columns = [str(name) for name in frame.columns]
-    if not columns:
-        st.caption("The data has no columns to choose rows by.")
-        return None
-    strongest = next((name for name in features_of(found) if name in columns), columns[0])
-    start = state.explored.cohort if state.explored.cohort in columns else strongest
-    left, right = st.columns(2)
-    column = str(
-        left.selectbox("Rows by", columns, index=columns.index(start), key=f"cohort-{start}")
-    )
-    if column != start:
-        state.explore(cohort=column, group="")
-    rows = np.unique(np.concatenate([one.rows for one in found.attributions]))
-    groups = _groups(frame.iloc[rows, columns.index(column)])
-    if not groups:
-        st.caption(f"{plain(column)} has no values in the explained rows.")
-        return None
-    names = list(groups)
-    group = state.explored.group if state.explored.group in names else names[0]
-    chosen = str(
-        right.selectbox(
-            "Those that are",
-            names,
-            index=names.index(group),
-            format_func=lambda one: shorten(one, 60),
-            key=f"group-{column}-{group}",
-            help="They are set against all other explained rows.",
-        )
-    )
-    if chosen != group:
-        state.explore(cohort=column, group=chosen)
-    return Cohort(f"{column}: {chosen}", frozenset(int(one) for one in rows[groups[chosen]]))
-
-
-_MOST_GROUPS = 50
-_PAIRED = 12
-
-
-def _groups(cells: pd.Series[Any]) -> dict[str, Any]:
-    """Name → which rows: quarters of numbers with many values, else the values themselves."""
-    if pd.api.types.is_numeric_dtype(cells) and cells.nunique() > 8:
-        values = cells.to_numpy(dtype=float, na_value=np.nan)
-        edges = np.unique(np.nanquantile(values, [0, 0.25, 0.5, 0.75, 1]))
-        found = {}
-        for at, (low, high) in enumerate(itertools.pairwise(edges)):
-            last = at == len(edges) - 2
-            inside = (values >= low) & ((values <= high) if last else (values < high))
-            found[f"{number(low)} to {'' if last else 'below '}{number(high)}"] = inside
-    else:
-        texts = cells.astype(str).to_numpy()
-        common = pd.Series(texts[cells.notna().to_numpy()]).value_counts().index[:_MOST_GROUPS]
-        found = {str(one): texts == one for one in common}
-    missing = cells.isna().to_numpy()
-    return {**found, "missing": missing} if missing.any() else found
-
-
 _CLOSER: dict[str, tuple[str, str, Callable[[AppState, Scene], None]]] = {
+    "where": (
+        "Where in the picture",
+        "Which cells bring about a high answer?",
+        _show_where,
+    ),
     "effects": (
         "Effects",
         "What would the models answer if only this feature had another value?",
@@ -377,6 +330,6 @@ _CLOSER: dict[str, tuple[str, str, Callable[[AppState, Scene], None]]] = {
     "cohort": (
         "One group against the rest",
         "What moves the answers of these rows more, or otherwise, than those of all others?",
-        _show_cohorts,
+        show_cohorts,
     ),
 }

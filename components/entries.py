@@ -150,7 +150,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class History:
-    """A training history that was recognised, kept for the page on learning.
+    """A training log that was recognised, kept for the page on learning.
 
     `about` is what `dashboard.data.identify_history` said of it.
     """

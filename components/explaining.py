@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import streamlit as st
 
-from components.asking import Answer, Asked, Request, able, ask, is_awaited
+from components.asking import Answer, Asked, Request, able, ask, forget_held, is_awaited
 from components.blocks import ScopedBlocks, WorkspaceBlocks, shared_blocks
 from components.state import AppState, ModelEntry
 from dashboard.contracts import Attributions, Model, OutputSpace
@@ -25,6 +26,7 @@ from dashboard.explanation import (
     offered_units,
     plan_explanation,
 )
+from dashboard.samples import read_sample
 from dashboard.settings import get_settings
 
 __all__ = ["common_space", "explained", "explained_rows", "joined", "planned", "shared_units"]
@@ -64,54 +66,81 @@ def planned(state: AppState) -> list[Answer[Plan]]:
 
     All are asked for the same unit, as soon as those that are still being loaded cannot change it.
     """
-    requests = [
-        Request(
+    forget_held()
+    entries = able(state)
+    known = _recorded_units(state, entries)
+    requests = {
+        entry.key: Request(
             entry,
             "units",
             (repr(options(state)),),
             f"Getting {entry.name} ready",
-            partial(_tell_units, options(state)),
+            partial(_tell_units, options(state), _is_slow(entry)),
         )
-        for entry in able(state)
-    ]
-    known = {one.entry.key: one for one in ask(state, requests)}
+        for entry in entries
+        if entry.key not in known
+    }
+    for answer in ask(state, list(requests.values()), later=True):
+        known[answer.entry.key] = answer.value
     told = [
-        known.get(one.entry.key)
-        for one in requests
-        if one.entry.key in known or is_awaited(state, one)
+        entry for entry in entries if entry.key in known or is_awaited(state, requests[entry.key])
     ]
-    space = common_space(state, [None if one is None else one.value for one in told])
+    space = common_space(state, [known.get(entry.key) for entry in told])
     if not space:
+        st.container()  # in the place of what plans would say
         return []
-    return ask(state, [_plan_request(state, one, space) for one in told if one is not None])
+    ready = [_plan_request(state, one, known[one.key], space) for one in told if one.key in known]
+    return ask(state, ready, later=True)
+
+
+def _recorded_units(state: AppState, entries: Sequence[ModelEntry]) -> dict[str, Units]:
+    """Those of a sample's models, which need not be opened to know them."""
+    if state.sample is None:
+        return {}
+    recorded = {one.file: one.units for one in read_sample(state.sample).models}
+    return {
+        entry.key: recorded[entry.file]
+        for entry in entries
+        if not entry.uploaded and recorded.get(entry.file)
+    }
+
+
+def _is_slow(entry: ModelEntry) -> bool:
+    """Whether its library alone takes as long to load as other models and their answers."""
+    return entry.file.lower().endswith((".keras", ".h5", ".hdf5"))
 
 
 def _tell_units(
     chosen: ExplainOptions,
+    late: bool,
     model: Callable[[], Model],
     evalset: EvalSet,
     asked: Asked[Units],
 ) -> None:
-    opened = asked.opened(model)
+    opened = asked.opened(model, late=late)
     with asked.turn(0, 0):
         asked.post(offered_units(opened, evalset, chosen))
 
 
-def _plan_request(state: AppState, told: Answer[Units], space: str) -> Request[Plan]:
+def _plan_request(state: AppState, entry: ModelEntry, units: Units, space: str) -> Request[Plan]:
     """In the common unit; in its own where it has no other."""
-    own = space if space in [one.value for one in told.value] else "auto"
+    own = space if space in [one.value for one in units] else "auto"
     chosen = replace(options(state), space=own, game=state.explored.game)
-    entry = told.entry
-    return Request(
-        entry, "plan", (repr(chosen),), f"Measuring {entry.name}", partial(_plan, chosen)
-    )
+    work = partial(_plan, chosen, _is_slow(entry))
+    return Request(entry, "plan", (repr(chosen),), f"Measuring {entry.name}", work)
 
 
 def _plan(
-    chosen: ExplainOptions, model: Callable[[], Model], evalset: EvalSet, asked: Asked[Plan]
+    chosen: ExplainOptions,
+    late: bool,
+    model: Callable[[], Model],
+    evalset: EvalSet,
+    asked: Asked[Plan],
 ) -> None:
     """The plan for the chosen question, or for the best one where it has no answer to it."""
-    opened = model()  # loaded since its units are known
+    asked.job.report(0, 0, "opening the model")
+    opened = asked.opened(model, late=late)
+    asked.job.report(0, 0)
     with asked.turn(0, 1):
         try:
             found = plan_explanation(opened, evalset, chosen)
@@ -160,14 +189,20 @@ def common_space(state: AppState, offered: Sequence[Units | None]) -> str:
 # -- all rows -------------------------------------------------------------------------------------
 
 
-def explained(state: AppState, plans: Sequence[Answer[Plan]]) -> list[Answer[Attributions]]:
-    """The newest explanation of each planned model; they are refined while the person reads."""
-    stages = _STAGES[state.explored.rows]
+def explained(
+    state: AppState, plans: Sequence[Answer[Plan]], rows: str = ""
+) -> list[Answer[Attributions]]:
+    """The newest explanation of each planned model; they are refined while the person reads.
+
+    `rows`: how many, in place of what is chosen for all charts; one of `choices.SIZES`.
+    """
+    size = rows or state.explored.rows
+    stages = _STAGES[size]
     requests = [
         Request(
             plan.entry,
             "explain",
-            (repr(plan.value.options), state.explored.rows),
+            (repr(plan.value.options), size),
             f"Explaining {plan.entry.name}",
             partial(_explain, plan.value, plan.entry.name, stages, blocks_of(state, plan.entry)),
         )

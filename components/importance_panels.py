@@ -1,9 +1,8 @@
-"""Importances side by side: measured in four ways, drawn together, compared."""
+"""Importances side by side: measured in four ways, drawn together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -11,43 +10,41 @@ import pandas as pd
 import streamlit as st
 
 from components import cached, progress
-from components.asking import Answer, Asked, Request, able, ask
+from components.asking import Answer, able, ask
 from components.attribution_panels import show_sentence
+from components.importance_asking import (
+    Wish,
+    dropping,
+    importances_of,
+    native,
+    permuting,
+    planning_to_drop,
+    wish,
+)
+from components.importance_controls import (
+    choose_counted,
+    choose_method,
+    choose_metric,
+    choose_shuffling,
+    open_feature,
+    tell_groups,
+)
 from components.markup import plain
 from components.panels import show_figure, show_table, theme
 from components.provenance import show_provenance
 from components.scene import Scene, scene
-from components.state import AppState
-from dashboard.contracts import Model, Task
-from dashboard.data import EvalSet
+from components.state import AppState, ModelEntry
 from dashboard.diagnostics.headlines import headline_importances
 from dashboard.diagnostics.importance import Importance, compute_shap_importance
-from dashboard.diagnostics.importance_comparison import compare_importances
-from dashboard.diagnostics.metrics import METRICS
-from dashboard.figures import plot_agreement, plot_importances
-from dashboard.importance import (
-    drop_column_importance,
-    native_importances,
-    permutation_importance,
-)
+from dashboard.diagnostics.importance_comparison import importance_labels
+from dashboard.figures import plot_importances
+from dashboard.figures.panels import MOST_PANELS
+from dashboard.importance import RefittingPlan
 from dashboard.settings import get_settings
-from dashboard.wording import listing
+from dashboard.wording import plural
 
-__all__ = ["measured", "show_agreement", "show_every_number", "show_headline", "show_importances"]
+__all__ = ["first_of_each", "measured", "show_every_number", "show_headline", "show_importances"]
 
-_WORDS = {
-    "shap": "Contributions",
-    "permutation": "Permutation",
-    "native": "Built in",
-    "drop": "Left out",
-}
-_HELP = (
-    "**Contributions**: how far a feature moves the answers, on average (mean |SHAP|); right or "
-    "wrong answers count alike. **Permutation**: how much worse the model gets when the feature's "
-    "values are shuffled. **Built in**: what the model itself counts (gain, impurity, "
-    "coefficients), which each kind of model measures in its own way. **Left out**: how much worse "
-    "the model is when it is fitted again without the feature."
-)
 _LAYOUTS = {"dots": "Dots on shared rows", "columns": "One column a model"}
 
 
@@ -56,50 +53,25 @@ def measured(state: AppState) -> tuple[list[Importance], Scene | None]:
 
     With them the explanations that they were made of, if they were.
     """
+    controls = st.container(horizontal=True, vertical_alignment="bottom")
+    with controls:
+        method = choose_method(state)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        method = _choose_method(state)
-        metric = _choose_metric(state) if method in ("permutation", "drop") else ""
+        metric = choose_metric(state) if method in ("permutation", "drop") else ""
+        if metric:
+            choose_shuffling(state, repeats=method == "permutation")
+    if metric:
+        tell_groups(state)
     if method == "shap":
         return _of_contributions(state)
-    answers = ask(state, _requests(state, method, metric))
-    if not answers:
+    if method == "native":
+        answers = ask(state, [native(entry) for entry in able(state)])
+        found = choose_counted(state, [importances_of(one) for one in answers], controls)
+    else:
+        found = _permuted(state, metric) if method == "permutation" else _dropped(state, metric)
+    if not found:
         progress.stop_here(state)
-    return [one for answer in answers for one in _named(answer)], None
-
-
-def _choose_method(state: AppState) -> str:
-    chosen = st.segmented_control(
-        "Importance by",
-        list(_WORDS),
-        default=state.explored.method,
-        required=True,
-        format_func=lambda one: _WORDS[one],
-        key="importance-method",
-        help=_HELP,
-    )
-    state.explore(method=str(chosen or "shap"))
-    return state.explored.method
-
-
-def _choose_metric(state: AppState) -> str:
-    task = state.need_evalset().target.task
-    known = [name for name, one in METRICS.items() if task in one.tasks]
-    start = state.explored.metric if state.explored.metric in known else _usual(task)
-    chosen = st.selectbox(
-        "Worse by",
-        known,
-        index=known.index(start) if start in known else 0,
-        format_func=lambda name: METRICS[name].title,
-        key="importance-metric",
-        help="The metric whose loss is measured.",
-    )
-    if chosen != start:
-        state.explore(metric=str(chosen))
-    return str(chosen)
-
-
-def _usual(task: Task) -> str:
-    return "roc_auc" if task is Task.BINARY else "accuracy" if task.is_classification else "rmse"
+    return found, None
 
 
 # -- contributions --------------------------------------------------------------------------------
@@ -124,77 +96,93 @@ def _of_contributions(state: AppState) -> tuple[list[Importance], Scene]:
     return made, found
 
 
-# -- asked for ------------------------------------------------------------------------------------
+# -- shuffled and left out ------------------------------------------------------------------------
 
 
-def _requests(state: AppState, method: str, metric: str) -> list[Request[Any]]:
-    known: dict[str, Callable[..., None]] = {
-        "permutation": partial(_permute, metric),
-        "native": _native,
-        "drop": partial(_drop, metric),
-    }
-    work = known[method]
-    verb = {"permutation": "Shuffling columns for", "native": "Asking", "drop": "Refitting"}[method]
-    return [
-        Request(entry, method, (metric,), f"{verb} {entry.name}", partial(work, entry.name))
-        for entry in able(state)
+def _permuted(state: AppState, metric: str) -> list[Importance]:
+    asked = wish(state, metric)
+    answers = ask(state, [permuting(state, entry, asked) for entry in able(state)])
+    return [one for answer in answers for one in importances_of(answer)]
+
+
+def _dropped(state: AppState, metric: str) -> list[Importance]:
+    """Fitted again only on request: after it is known how long that takes."""
+    asked = wish(state, metric, repeats=0, rows=None)
+    entries = able(state)
+    plans = ask(state, [planning_to_drop(state, entry, asked) for entry in entries])
+    ready = [one.entry for one in plans if not one.value.left or _is_wanted(state, one, asked)]
+    waiting = [one for one in plans if one.entry not in ready]
+    if waiting:
+        _offer_refitting(state, waiting, asked)
+    answers = ask(state, [dropping(state, entry, asked) for entry in ready])
+    return [one for answer in answers for one in importances_of(answer)]
+
+
+def _wanted_key(state: AppState, entry: ModelEntry, asked: Wish) -> tuple[Any, ...]:
+    return (entry.key, state.need_evalset().digest, asked)
+
+
+def _is_wanted(state: AppState, plan: Answer[RefittingPlan], asked: Wish) -> bool:
+    return _wanted_key(state, plan.entry, asked) in state.refitted
+
+
+def _offer_refitting(state: AppState, plans: Sequence[Answer[RefittingPlan]], asked: Wish) -> None:
+    """What fitting again takes, model by model, and the button that begins it."""
+    st.markdown(
+        "To see what is lost without a feature, each model is fitted again without it, on folds of "
+        "the evaluated rows. By the time that one fit took:"
+    )
+    lines = [
+        f"- **{plain(one.entry.name)}**: {plural(one.value.left, 'fit')} on "
+        f"{one.value.n:,} of {one.value.n_given:,} rows, about {_duration(one.value.seconds)}"
+        for one in plans
     ]
+    st.markdown("\n".join(lines))
+    total = sum(one.value.seconds for one in plans)
+    keys = {_wanted_key(state, one.entry, asked) for one in plans}
+    st.button(
+        f"Fit {plural(len(plans), 'model')} again (about {_duration(total)})",
+        key="refit",
+        type="primary",
+        icon=":material/play_arrow:",
+        on_click=state.refitted.update,
+        args=(keys,),
+        help="It can be cancelled; finished fits are kept.",
+    )
 
 
-def _native(name: str, model: Callable[[], Model], evalset: EvalSet, asked: Asked[Any]) -> None:
-    with asked.turn(0, 0):
-        asked.post(native_importances(model(), evalset, name))
-
-
-def _permute(
-    metric: str, name: str, model: Callable[[], Model], evalset: EvalSet, asked: Asked[Any]
-) -> None:
-    with asked.turn(1, 0):
-        asked.post(permutation_importance(model(), evalset, name, metric=metric))
-
-
-def _drop(
-    metric: str, name: str, model: Callable[[], Model], evalset: EvalSet, asked: Asked[Any]
-) -> None:
-    with asked.turn(2, 0):
-        asked.post(drop_column_importance(model(), evalset, name, metric=metric))
-
-
-def _named(answer: Answer[Any]) -> list[Importance]:
-    """One model's importances (native ones may be several), under the name it has now."""
-    found = answer.value if isinstance(answer.value, (list, tuple)) else [answer.value]
-    return [replace(one, model=answer.entry.name) for one in found]
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
 
 
 # -- shown ----------------------------------------------------------------------------------------
 
 
+def first_of_each(importances: Sequence[Importance]) -> list[Importance]:
+    """One importance a model: the most telling one of those that count several things."""
+    return list({one.model: one for one in reversed(importances)}.values())[::-1]
+
+
 def show_headline(importances: Sequence[Importance], place: Any) -> None:
     """The one sentence that answers the page's question, put at `place`, above the controls."""
-    show_sentence(headline_importances(importances), place)
+    show_sentence(headline_importances(first_of_each(importances)), place)
 
 
 def show_importances(
     state: AppState, importances: Sequence[Importance], found: Scene | None
 ) -> None:
     """All models on shared rows; a click on a mark opens that feature below."""
-    layout = st.segmented_control(
-        "Models as",
-        list(_LAYOUTS),
-        default=state.explored.layout,
-        required=True,
-        format_func=lambda one: _LAYOUTS[one],
-        key="importance-layout",
-    )
-    state.explore(layout=str(layout or "dots"))
-    figure = plot_importances(
-        list(importances), state.styles(), layout=_layout(state), theme=theme()
-    )
+    several = 1 < max(len(importances), len(state.shown)) <= MOST_PANELS
+    layout = _choose_layout(state) if several else "dots"
+    figure = plot_importances(list(importances), state.styles(), layout=layout, theme=theme())
+    labels = importance_labels(importances)
     show_figure(
         figure,
-        key=f"importances-{state.explored.method}-{state.explored.layout}",
-        tables={one.model: one for one in importances},
-        on_pick=lambda hit: state.explore(feature=hit.feature or state.explored.feature),
+        key=f"importances-{state.explored.method}-{layout}",
+        tables=dict(zip(labels, importances, strict=True)),
+        on_pick=partial(open_feature, state),
     )
     st.caption("Click a mark to see how that feature moves the answers.")
     if found is not None:
@@ -204,33 +192,20 @@ def show_importances(
     notes = [f"{one.model}: {note}" for one in importances for note in one.notes]
     if notes and found is None:  # else they stand with the explanations
         with st.expander(f"How it was measured ({len(notes)})", icon=":material/info:"):
-            st.markdown("\n".join(f"- {plain(note)}" for note in notes))
+            st.markdown("\n".join(f"- {plain(note)}" for note in dict.fromkeys(notes)))
 
 
-def _layout(state: AppState) -> Literal["dots", "columns"]:
+def _choose_layout(state: AppState) -> Literal["dots", "columns"]:
+    layout = st.segmented_control(
+        "Models as",
+        list(_LAYOUTS),
+        default=state.explored.layout,
+        required=True,
+        format_func=lambda one: _LAYOUTS[one],
+        key="importance-layout",
+    )
+    state.explore(layout=str(layout or "dots"))
     return "columns" if state.explored.layout == "columns" else "dots"
-
-
-def show_agreement(state: AppState, importances: Sequence[Importance]) -> None:
-    """How alike the models order the features; what one alone uses, and none."""
-    if len(importances) < 2:
-        return
-    st.header("Agreement", anchor=False)
-    compared = compare_importances(importances)
-    left, right = st.columns([3, 2])
-    with left:
-        figure = plot_agreement(compared, state.styles(), theme=theme())
-        show_figure(figure, key="agreement", tables={"agreement": compared})
-    with right:
-        for label, features in compared.only.items():
-            if features:
-                st.markdown(f"**Only {plain(label)}** uses {plain(listing(features, 6))}.")
-        if compared.unused:
-            n = len(compared.features)
-            st.markdown(
-                f"**Used by none**: {plain(listing(compared.unused, 8))} "
-                f"({len(compared.unused)} of {n})."
-            )
 
 
 def show_every_number(importances: Sequence[Importance]) -> None:

@@ -106,6 +106,7 @@ def _read_view(state: AppState) -> None:
     state.normalise = next((one for one in get_args(Cells) if one == cells), state.normalise)
     state.label = link.get("class", state.label)
     state.explored = state.explored.with_link(link.to_dict())
+    state.studied = state.studied.with_link(link.to_dict())
 
 
 def _read_models(state: AppState) -> None:
@@ -142,7 +143,7 @@ def _view(state: AppState) -> dict[str, str | list[str]]:
     }
     if state.label is not None:
         wanted["class"] = state.label
-    return wanted | state.explored.link()
+    return wanted | state.explored.link() | state.studied.link()
 
 
 def _models(state: AppState) -> dict[str, str | list[str]]:

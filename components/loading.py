@@ -31,7 +31,8 @@ _MODEL_HELP = (
     "Models: scikit-learn (.skops, .joblib, .pkl), XGBoost, LightGBM, CatBoost, Keras (.keras, "
     ".h5, a zipped SavedModel), ONNX, a zipped MLflow folder. A model's own .py beside it. Tables "
     "of predictions (labels or scores, with the id column or in the order of the data file). "
-    "Training histories (CSV, JSON, TensorBoard)."
+    "Training logs: Keras' histories (CSV, JSON), TensorBoard's event files, logs of XGBoost, "
+    "LightGBM and CatBoost; many runs as one zip archive."
 )
 
 
@@ -304,7 +305,7 @@ def _inside(waiting: Waiting) -> list[str]:
 
 
 def _show_kept(state: AppState) -> None:
-    """Files that are no models and are kept: training histories, what models need beside them."""
+    """Files that are no models and are kept: training logs, what models need beside them."""
     said = [(one.digest, f"{one.name}: {one.about.sentence()}") for one in state.histories]
     said += [
         (one.digest, f"{one.name}: kept for the models that need it; only their workers read it.")

@@ -24,6 +24,7 @@ from dashboard.data import (
     infer_answers,
     infer_prediction_columns,
     infer_roles,
+    is_training_log,
     read_data_files,
     read_table,
     read_tables,
@@ -137,8 +138,8 @@ def stage_folder_file(state: AppState, name: str) -> None:
 
 
 def is_for_models(name: str, content: Content) -> bool:
-    """Whether a file is a model or belongs to one, wherever it was dropped."""
-    if _is_source(name):
+    """Whether a file is a model, belongs to one or is a log of one, wherever it was dropped."""
+    if _is_source(name) or is_training_log(_whole(content)):
         return True
     kind = identify(_whole(content), name)
     return is_model(kind) or carries_code(kind)
@@ -200,9 +201,8 @@ def _refuse_too_many(state: AppState, name: str, content: Content) -> None:
     """Files that are no models take no place; one that is being looked into may be a model."""
     limit = get_settings().max_models
     coming = [one for one in state.waiting if not _is_source(one.name)]
-    if len(state.entries) + len(coming) < limit or _is_source(name):
-        return
-    if identify_history(_whole(content), name) is not None:
+    room = len(state.entries) + len(coming) < limit
+    if room or _is_source(name) or identify_history(_whole(content), name) is not None:
         return
     where = "loaded or on their way in" if coming else "loaded already"
     raise LimitExceeded(

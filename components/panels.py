@@ -19,6 +19,7 @@ from components import cached
 from components.markup import message, plain, swatch
 from components.progress import stop_here
 from components.state import AppState, app_state, widget_value
+from components.steady_tabs import steady_tabs
 from dashboard.contracts import Predictions, Result, Task
 from dashboard.diagnostics.confusion import confusion_rows
 from dashboard.diagnostics.metric_list import headline_metrics
@@ -340,7 +341,7 @@ def places(state: AppState, shown: Sequence[Exhibit]) -> Iterator[tuple[Exhibit,
         st.header("Look closer", anchor=False)
         start = next((one.title for one in folded if one.name == state.tab), folded[0].title)
         names = [one.title for one in folded]
-        tabs = st.tabs(names, default=start, key="exhibits", on_change="rerun")
+        tabs = steady_tabs(names, start, "exhibits")
         for exhibit, tab in zip(folded, tabs, strict=True):
             if tab.open:
                 state.tab = exhibit.name if exhibit is not folded[0] else ""
@@ -383,10 +384,19 @@ def show_rows(answers: Answers, view: View, clicked: Mapping[str, tuple[int, int
         shown = _with_answers(everything.iloc[rows[:_ROWS_SHOWN]], each, rows[:_ROWS_SHOWN], label)
         st.markdown(
             f"**{plain(each.name)}**: {len(rows):,} rows are {plain(matrix.labels[true])} and were "
-            f"called {plain(matrix.labels[pred])}; {len(shown):,} of {len(rows):,} shown."
+            f"called {plain(matrix.labels[pred])}; {len(shown):,} of {len(rows):,} shown. "
+            "Choose one to see why."
         )
         _show_pictures(answers.evalset.X, rows)
-        st.dataframe(shown, key=f"rows-{each.name}", hide_index=False, height=260)
+        key = f"rows-{each.name}"
+        st.dataframe(
+            shown,
+            key=key,
+            hide_index=False,
+            height=260,
+            on_select=partial(_open_row, key, rows),
+            selection_mode="single-row",
+        )
         st.download_button(
             f"All {len(rows):,} rows (CSV)",
             data=_rows_csv(everything, each, rows, label),
@@ -396,6 +406,15 @@ def show_rows(answers: Answers, view: View, clicked: Mapping[str, tuple[int, int
             icon=":material/download:",
             on_click="ignore",
         )
+
+
+def _open_row(key: str, rows: Any) -> None:
+    """The chosen line of a table is explained on the page of its own."""
+    event: Any = widget_value(key)
+    lines = event["selection"]["rows"] if event else []
+    if lines:
+        app_state().explore(row=int(rows[lines[0]]))
+        app_state().next_page = "one_row"
 
 
 def _with_answers(

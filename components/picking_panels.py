@@ -17,8 +17,9 @@ from dashboard.diagnostics.picking import PICKS, RowPick
 from dashboard.errors import NotApplicable
 from dashboard.evaluation import Answers
 from dashboard.settings import get_settings
+from dashboard.wording import number, shorten_all
 
-__all__ = ["choose_row"]
+__all__ = ["choose_in_table", "choose_row"]
 
 _PROPOSED = 20
 _FOUND = 200
@@ -31,7 +32,7 @@ def choose_row(state: AppState, answers: Answers) -> int:
     words = {name: pick.title for name, pick in PICKS.items()} | {"table": "Search"}
     row = st.container(horizontal=True, vertical_alignment="bottom")
     way = row.segmented_control(
-        "Show rows that are",
+        "Rows to look at",
         list(WAYS),
         default=state.explored.pick,
         required=True,
@@ -44,7 +45,7 @@ def choose_row(state: AppState, answers: Answers) -> int:
     with row:
         chosen = _number(state, answers, frame)
     if frame is not None and len(frame):
-        _show_choice(state, frame, str(way))
+        choose_in_table(state, frame, f"rows-{way}-{len(frame)}")
     return chosen
 
 
@@ -81,7 +82,12 @@ def _proposed(state: AppState, answers: Answers, way: str) -> pd.DataFrame | Non
         f"{plain(PICKS[way].sentence)} {shown:,} of {found.n_found:,} such rows, of "
         f"{found.n:,} looked at. Choose one in the table."
     )
-    return found.frame()
+    frame = found.frame()
+    short = shorten_all(list(found.answers), 20)
+    frame = frame.rename(columns=dict(zip(found.answers, short, strict=True)))
+    if frame["score"].isna().all():
+        return frame.drop(columns=["score", "why"])
+    return frame.assign(score=[number(one) for one in frame["score"]])
 
 
 def _searched(state: AppState, place: Any) -> pd.DataFrame | None:
@@ -107,9 +113,8 @@ def _matches(frame: pd.DataFrame, text: str) -> Any:
     return hit
 
 
-def _show_choice(state: AppState, frame: pd.DataFrame, way: str) -> None:
+def choose_in_table(state: AppState, frame: pd.DataFrame, key: str) -> None:
     """The table; a selected line is the row that is explained."""
-    key = f"rows-{way}-{len(frame)}"
 
     def choose() -> None:
         event: Any = widget_value(key)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from components.asking import Asked
-from dashboard.contracts import Model
+from dashboard.contracts import Attributions, Model
 from dashboard.data import EvalSet
 from dashboard.effects import asked_of
 from dashboard.evaluation import rows_for
 from dashboard.explainers.asking import ask
 from dashboard.frames import Frame, FrameError, plain_text, untag_values
+from dashboard.wording import number
 
-__all__ = ["ask_prepared"]
+__all__ = ["ask_prepared", "beside_own", "is_unchanged"]
 
 _LONGEST = 20_000
 
@@ -29,6 +31,43 @@ def ask_prepared(
         rows = rows_for(opened, evalset)
         told = {"rows": [row], "asked": asked_of(evalset.target).to_json()}
         asked.post(ask(opened, "prepared", told, {"X": rows}, read=partial(_read, evalset)))
+
+
+def beside_own(prepared: pd.DataFrame, explained: Attributions) -> pd.DataFrame:
+    """Each prepared column and its value, and what it was made of; as people write them.
+
+    `explained`: the model's explanation of this one row, in the person's own columns.
+    """
+    data = explained.data
+    cells = data.iloc[0].tolist() if isinstance(data, pd.DataFrame) else data[0].reshape(-1)
+    own = {name: _text(cell) for name, cell in zip(explained.feature_names, cells, strict=True)}
+    made_of = [f"{one} = {own[one]}" if one in own else one for one in prepared["made of"]]
+    return pd.DataFrame(
+        {
+            "column": prepared["column"],
+            "value": [_text(value) for value in prepared["value"]],
+            "made of": made_of,
+        }
+    )
+
+
+def is_unchanged(beside: pd.DataFrame) -> bool:
+    """Whether the model is given the row as it is."""
+    return bool((beside["column"] + " = " + beside["value"] == beside["made of"]).all())
+
+
+def _text(value: object) -> str:
+    """Numbers to four digits, whole ones as such; anything else as it is written."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return str(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and value == round(value) and abs(value) < 1e15:
+        return f"{value:.0f}"
+    return number(value, 4) if isinstance(value, float) else str(value)
 
 
 def _read(evalset: EvalSet, frame: Frame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ interrupts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
@@ -20,13 +20,15 @@ from components.jobs import Job
 from components.markup import plain
 from components.state import AppState, ModelEntry, forget_widgets
 from dashboard.settings import get_settings
+from dashboard.wording import plural, shorten
 
 __all__ = [
+    "Row",
     "begin",
     "follow",
     "has_browser",
     "show_opening",
-    "show_question",
+    "show_questions",
     "show_reading",
     "stop_here",
     "wait_for_answers",
@@ -34,6 +36,7 @@ __all__ = [
 
 _STEP = 0.1  # seconds between two looks
 _POLL = 0.5
+_LINE = 70  # signs of what is at work that fit into a line
 _LINGERING = 2  # parts of a question or a message beyond the first
 _SILENT = 0.3  # what is done by then is not worth a line that flashes
 
@@ -50,7 +53,7 @@ def begin(state: AppState) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
+class Row:
     """A job as it is shown: `key` tells its button from others, `cancel` is what that does.
 
     `has_news` : whether the page should be drawn anew, though it goes on.
@@ -100,44 +103,78 @@ def _on_their_way(state: AppState) -> list[Job[Any]]:
 def show_reading(state: AppState, *, narrow: bool = False) -> None:
     """A row for the data that is being read, alive until it is."""
     if state.reading is not None:
-        _show(_Row(state.reading, "data", partial(opening.cancel_reading, state)), narrow)
+        _show(Row(state.reading, "data", partial(opening.cancel_reading, state)), narrow)
 
 
 def show_opening(state: AppState, waiting: Waiting, *, narrow: bool = False) -> None:
     """A row for a file that is being looked into or opened, alive until it is."""
     if waiting.job is not None:
         cancel = partial(opening.cancel, state, waiting.key)
-        _show(_Row(waiting.job, waiting.key, cancel), narrow)
+        _show(Row(waiting.job, waiting.key, cancel), narrow)
 
 
-def show_question(
-    job: Job[Any], key: str, cancel: Callable[[], None], has_news: Callable[[], bool]
-) -> None:
-    """A row for work whose answers come one after the other, each of them news for the page."""
-    _show(_Row(job, key, cancel, has_news), narrow=False)
+def _show(row: Row, narrow: bool) -> None:
+    """A row, alive until its work is over."""
+    _in_its_own_place([row], partial(row.show, narrow))
 
 
-def _show(row: _Row, narrow: bool) -> None:
-    """Each row in a place of its own, which the page draws and not the fragment.
+def _in_its_own_place(rows: Sequence[Row], draw: Callable[[], object]) -> None:
+    """Rows in a place that the page draws and not the fragment.
 
     Streamlit drops what a fragment drew and has not sent when that fragment runs again; were the
-    rows neighbours, the next one would have no place then, and the browser gives up the page.
+    places neighbours, the next one would have none then, and the browser gives up the page.
     """
     if not has_browser():
-        row.show(narrow)
+        draw()
         return
     with st.container():
         with st.container():  # its own: what follows would have no place either
-            _watch(row, narrow)
+            if rows:
+                _watch(rows, draw)
+            else:
+                draw()
         for _ in range(_LINGERING):
             st.empty()  # in the place of what stood here before, which would linger
 
 
 @st.fragment(run_every=_POLL)
-def _watch(row: _Row, narrow: bool) -> None:
-    if row.is_over:  # what is cancelled may still take a while to end
+def _watch(rows: Sequence[Row], draw: Callable[[], object]) -> None:
+    if any(row.is_over for row in rows):  # what is cancelled may still take a while to end
         st.rerun()
-    row.show(narrow)
+    draw()
+
+
+# -- questions to models --------------------------------------------------------------------------
+
+
+def show_questions(rows: Sequence[Row], answered: Sequence[str], there: int) -> None:
+    """One line for all questions, which stays when the last is answered: nothing below it moves.
+
+    `answered` : the titles of those that are; `there` : how many have an answer, if not the last.
+    Each question is listed behind the line, those at work with a button that cancels them.
+    """
+    if rows or answered:
+        _in_its_own_place(rows, partial(_draw_questions, rows, answered, there))
+
+
+def _draw_questions(rows: Sequence[Row], answered: Sequence[str], there: int) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(_summary(rows, answered, there))
+        with st.popover("Details", type="tertiary"):
+            for row in rows:
+                row.show()
+            for title in answered:
+                st.caption(f":material/check: {plain(title)}: done.")
+
+
+def _summary(rows: Sequence[Row], answered: Sequence[str], there: int) -> str:
+    n = len(rows) + len(answered)
+    if not rows:
+        return f":gray[:material/check: {plural(n, 'model')} answered, nothing is at work.]"
+    # what moves says more than what waits
+    leading = next((row for row in rows if row.job.fraction is not None), rows[0])
+    so_far = f"**{there} of {n} models so far** · " if n > 1 else ""
+    return f":material/hourglass_top: {so_far}{plain(shorten(leading.job.words(), _LINE))}"
 
 
 def has_browser() -> bool:
@@ -190,7 +227,7 @@ def wait_for_answers(state: AppState) -> None:
 
 def _draw_jobs(jobs: list[tuple[ModelEntry, Job[Any]]]) -> list[tuple[Job[Any], Any]]:
     bars = [
-        (job, _Row(job, entry.key, partial(_stop, entry, job)).show())
+        (job, Row(job, entry.key, partial(_stop, entry, job)).show())
         for entry, job in jobs
         if not job.done
     ]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dashboard import __version__
-from dashboard.contracts import RawPredictions
+from dashboard.contracts import RawPredictions, Run
 from dashboard.diagnostics.metrics import MetricRow, MetricTable
 from dashboard.errors import DiagnosticsError
 from dashboard.frames import (
@@ -27,11 +27,19 @@ from dashboard.frames import (
     read_frame,
     write_frame,
 )
+from dashboard.logs import decode_runs, encode_runs
 
 if TYPE_CHECKING:
     from components.workspaces import Kept
 
-__all__ = ["keep_metrics", "keep_raw", "recall_metrics", "recall_raw"]
+__all__ = [
+    "keep_metrics",
+    "keep_raw",
+    "keep_runs",
+    "recall_metrics",
+    "recall_raw",
+    "recall_runs",
+]
 
 _NUMBERS = ("value", "low", "high", "n")
 _TEXTS = ("label", "metric", "reason")
@@ -83,6 +91,31 @@ def keep_raw(kept: Kept, model: str, evalset: str, raw: RawPredictions) -> None:
         header, arrays = encode_raw(raw)
         about = {"rows": len(arrays[0]) if arrays else 0, "raw": header}
         _put(kept, _key("raw", __version__, model, evalset), about, arrays, model.partition(":")[0])
+    except DiagnosticsError as error:
+        kept.problem = str(error)
+
+
+# -- training logs -------------------------------------------------------------------------------
+
+
+def recall_runs(kept: Kept, name: str, digest: str) -> list[Run] | None:
+    """The runs in a log, named by its digest and its own name, if they were kept."""
+    try:
+        content = kept.store.get_result(
+            kept.id, _key("runs", __version__, name, digest), kept.owner
+        )
+        return None if content is None else decode_runs(content)
+    except DiagnosticsError:
+        return None
+
+
+def keep_runs(kept: Kept, name: str, digest: str, runs: Sequence[Run]) -> None:
+    """Keep the columns of a log that took long to read."""
+    if not kept.writable:
+        return
+    try:
+        key = _key("runs", __version__, name, digest)
+        kept.store.put_result(kept.id, key, encode_runs(runs), owner=kept.owner)
     except DiagnosticsError as error:
         kept.problem = str(error)
 

@@ -16,15 +16,19 @@ from components.asking import Answer, Asked, Request, ask
 from components.attribution_panels import in_fours, pick, show_sentence
 from components.markup import plain, swatch
 from components.panels import guard, show_figure, show_table
-from components.prepared import ask_prepared
+from components.picking_panels import choose_in_table
+from components.prepared import ask_prepared, beside_own, is_unchanged
 from components.provenance import show_provenance
-from components.scene import Scene, choose, scene_of
+from components.scene import Scene, choose, choose_rows, scene_of
 from components.state import AppState
 from components.word_panels import has_text, show_words
-from dashboard.contracts import Label, Model, Task
+from dashboard.contracts import Attributions, Label, Model, OutputSpace, Task
 from dashboard.data import EvalSet
-from dashboard.diagnostics.neighbours import nearest_rows
-from dashboard.diagnostics.pictures import compute_pictures
+from dashboard.diagnostics.attributions import in_unit, output_position
+from dashboard.diagnostics.local_surrogates import LocalSurrogate
+from dashboard.diagnostics.neighbours import compute_neighbourhood, nearest_rows
+from dashboard.diagnostics.picking import truth_of
+from dashboard.diagnostics.pictures import Picture, compute_pictures
 from dashboard.diagnostics.sentences import explain_in_words
 from dashboard.diagnostics.waterfalls import (
     Waterfall,
@@ -33,10 +37,11 @@ from dashboard.diagnostics.waterfalls import (
 )
 from dashboard.effects import lime_surrogates
 from dashboard.evaluation import Answers
-from dashboard.figures import plot_decision_paths, plot_waterfalls
+from dashboard.figures import plot_decision_paths, plot_neighbours, plot_waterfalls
 from dashboard.figures.pictures import plot_pictures
 from dashboard.figures.surrogates import plot_surrogates
 from dashboard.settings import get_settings
+from dashboard.wording import listing, shorten
 
 __all__ = ["show_closer", "show_row"]
 
@@ -53,8 +58,8 @@ def show_row(state: AppState, row: int, place: Any, answers: Answers) -> Scene:
     falls = found.computed(
         "waterfalls", partial(compute_waterfalls, found.attributions, row, found.output), row
     )
-    _show_sentences(state, falls, place)
-    _show_pictures(state, row, found)
+    _show_sentences(state, row, found, falls, place)
+    _show_pictures(row, found)
     for start, part in in_fours(falls):
         figure = plot_waterfalls(part, found.styles, theme=found.theme)
         show_figure(
@@ -79,14 +84,23 @@ def _answered(state: AppState, row: int, answers: Answers) -> Label | None:
     return None
 
 
-def _show_sentences(state: AppState, falls: Sequence[Waterfall], place: Any) -> None:
-    """The reference's answer in bold, the others' below it."""
-    target = ", ".join(state.need_evalset().roles.target)
-    said = {one.model: explain_in_words(one, target) for one in falls}
+def _show_sentences(
+    state: AppState, row: int, found: Scene, falls: Sequence[Waterfall], place: Any
+) -> None:
+    """The reference's answer in bold, the truth, and the answers of the others below it."""
+    evalset = state.need_evalset()
+    target = ", ".join(evalset.roles.target)
+    pictures = {one.model: one for one in _pictures(row, found)}
+    said = {
+        one.model: explain_in_words(one, target, picture=pictures.get(one.model)) for one in falls
+    }
     reference = state.reference_entry
     first = reference.name if reference and reference.name in said else next(iter(said))
     with place.container():
         show_sentence(said.pop(first), st)
+        truth = shorten(truth_of(evalset.target, row), 60)
+        name = shorten(target or evalset.target.name, 40)
+        st.caption(f"Row {row:,} of {evalset.n:,}. The truth ({plain(name)}): **{plain(truth)}**.")
         lines = [
             f'<p style="margin:.15rem 0">{swatch(state.style_for(name), 22)} '
             f"{html.escape(sentence)}</p>"
@@ -96,13 +110,16 @@ def _show_sentences(state: AppState, falls: Sequence[Waterfall], place: Any) -> 
             st.html("".join(lines))
 
 
-def _show_pictures(state: AppState, row: int, found: Scene) -> None:
+def _pictures(row: int, found: Scene) -> list[Picture]:
     """Where features are pixels or steps: what each adds, over the row itself."""
     cells = [one for one in found.attributions if one.cell_shape is not None]
     if not cells:
-        return
-    pictures = found.computed("pictures", partial(compute_pictures, cells, row, found.output), row)
-    for start, part in in_fours(pictures):
+        return []
+    return found.computed("pictures", partial(compute_pictures, cells, row, found.output), row)
+
+
+def _show_pictures(row: int, found: Scene) -> None:
+    for start, part in in_fours(_pictures(row, found)):
         figure = plot_pictures(part, found.styles, theme=found.theme)
         show_figure(figure, key=f"pictures-{start}", tables={one.model: one for one in part})
 
@@ -122,7 +139,9 @@ def show_closer(state: AppState, row: int, found: Scene) -> None:
 
 def _every_row(state: AppState, found: Scene) -> Scene:
     """The explanations of many rows, with this one among them."""
-    many = {one.entry.key: one for one in explaining.explained(state, found.plans)}
+    choose_rows(state, found.plans, "around")
+    answered = explaining.explained(state, found.plans, state.explored.around)
+    many = {one.entry.key: one for one in answered}
     answers = [
         Answer(
             alone.entry,
@@ -153,10 +172,37 @@ def _show_paths(state: AppState, row: int, found: Scene) -> None:
         )
 
 
+def _show_nearest(state: AppState, row: int, found: Scene) -> None:
+    st.caption(
+        "Are rows that look like this one answered like it, and for the same reasons? Every other "
+        "explained row is a point, this row the corner below on the left. A click opens a row."
+    )
+    every = _every_row(state, found)
+    around = [
+        every.computed(
+            "around",
+            partial(compute_neighbourhood, one.value, row, every.output),
+            one.entry.key,
+            row,
+        )
+        for one in every.answers
+    ]
+    for start, part in in_fours(around):
+        figure = plot_neighbours(part, every.styles, theme=every.theme)
+        show_figure(
+            figure,
+            key=f"around-{start}",
+            tables={one.model: one for one in part},
+            on_pick=partial(pick, state),
+        )
+    with st.expander("The nearest rows, with their values", icon=":material/table:"):
+        _list_nearest(state, row, every)
+
+
 _BY = {"features": "Similar values", "explanation": "Similar reasons"}
 
 
-def _show_nearest(state: AppState, row: int, found: Scene) -> None:
+def _list_nearest(state: AppState, row: int, every: Scene) -> None:
     by: Any = st.segmented_control(
         "Rows with",
         list(_BY),
@@ -167,19 +213,21 @@ def _show_nearest(state: AppState, row: int, found: Scene) -> None:
         help="**Similar values**: nearest in the features. **Similar reasons**: nearest in what "
         "each feature adds, so the model answers alike for alike reasons.",
     )
-    every = _every_row(state, found)
     for one in every.answers:
         compute = partial(nearest_rows, one.value, row, by, output=every.output)
         nearest = every.computed("nearest", compute, one.entry.key, row, by)
         st.markdown(
             f"**{plain(one.entry.name)}**: nearest of {nearest.among:,} explained rows, of "
-            f"{nearest.n_given:,}."
+            f"{nearest.n_given:,}. Choose a row to open it."
         )
-        show_table(nearest.frame(), key=f"nearest-{by}-{one.entry.key}", name="nearest rows")
+        choose_in_table(state, nearest.frame(), f"nearest-{by}-{one.entry.key}-{row}")
 
 
 def _show_prepared(state: AppState, row: int, found: Scene) -> None:
-    st.caption("What the last step of each model was given for this row, after preprocessing.")
+    st.caption(
+        "What the last step of each model was given for this row, after the model's own "
+        "preprocessing: scaled, split into one column a category, filled in."
+    )
     requests = [
         Request(
             one.entry,
@@ -190,33 +238,72 @@ def _show_prepared(state: AppState, row: int, found: Scene) -> None:
         )
         for one in found.answers
     ]
+    explained = {one.entry.key: one.value for one in found.answers}
+    changed = []
     for answer in ask(state, requests):
-        st.markdown(f"**{plain(answer.entry.name)}**: {len(answer.value):,} columns.")
-        show_table(answer.value, key=f"prepared-{answer.entry.key}", name="prepared row")
+        beside = beside_own(answer.value, explained[answer.entry.key])
+        if is_unchanged(beside):
+            name = plain(answer.entry.name)
+            st.markdown(f"**{name}** is given the row as it is: {len(beside):,} columns.")
+        else:
+            changed.append((answer.entry, beside))
+    for start in range(0, len(changed), 2):
+        pairs = zip(st.columns(2), changed[start : start + 2], strict=False)
+        for place, (entry, beside) in pairs if len(changed) > 1 else [(st.container(), changed[0])]:
+            with place:
+                st.markdown(f"**{plain(entry.name)}**: {len(beside):,} columns.")
+                show_table(beside, key=f"prepared-{entry.key}", name="prepared row")
 
 
 def _show_lime(state: AppState, row: int, found: Scene) -> None:
+    if all(one.cell_shape is not None for one in found.attributions):
+        st.info(
+            "LIME is offered for rows of a table. These rows are pictures or sequences: the heat "
+            "above says what each cell adds.",
+            icon=":material/info:",
+        )
+        return
+    units = listing(list(dict.fromkeys(_unit(one.value, found) for one in found.answers)))
     st.caption(
         "LIME fits a small linear model around this row to what the model answers for changed "
-        "copies of it. An alternative that books show often; unlike the contributions above, it "
-        "need not add up."
+        f"copies of it, in the same unit as above ({units}). An alternative that books show "
+        "often; unlike the contributions above, it need not add up."
     )
     requests = [
-        Request(one.entry, "lime", (row,), f"LIME for {one.entry.name}", partial(_lime, row))
+        Request(
+            one.entry,
+            "lime",
+            (row, one.value.space.value),
+            f"LIME for {one.entry.name}",
+            partial(_lime, row, one.value.space.value),
+        )
         for one in found.answers
     ]
-    surrogates = []
+    by_unit: dict[OutputSpace, list[LocalSurrogate]] = {}
     for answer in ask(state, requests):
         same = [one for one in answer.value if str(one.output) == str(found.output)]
-        surrogates.append(replace((same or answer.value)[0], model=answer.entry.name))
-    for start, part in in_fours(surrogates):
-        figure = plot_surrogates(part, found.styles, theme=found.theme)
-        show_figure(figure, key=f"lime-{start}", tables={one.model: one for one in part})
+        one = replace((same or answer.value)[0], model=answer.entry.name)
+        by_unit.setdefault(one.space, []).append(one)
+    for space, surrogates in by_unit.items():
+        for start, part in in_fours(surrogates):
+            figure = plot_surrogates(part, found.styles, theme=found.theme)
+            show_figure(
+                figure,
+                key=f"lime-{space.value}-{start}",
+                tables={one.model: one for one in part},
+            )
 
 
-def _lime(row: int, model: Callable[[], Model], evalset: EvalSet, asked: Asked[Any]) -> None:
+def _unit(one: Attributions, found: Scene) -> str:
+    return in_unit(one.space, one.output_names[output_position(one, found.output)])
+
+
+def _lime(
+    row: int, space: str, model: Callable[[], Model], evalset: EvalSet, asked: Asked[Any]
+) -> None:
+    seed = get_settings().random_state
     with asked.turn(1, 0):
-        asked.post(lime_surrogates(model(), evalset, row, random_state=get_settings().random_state))
+        asked.post(lime_surrogates(model(), evalset, row, space=space, random_state=seed))
 
 
 _WORDS = "Words"

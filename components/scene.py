@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 import streamlit as st
 
 from components import cached, explaining, progress
-from components.asking import Answer
+from components.asking import Answer, show_held
 from components.markup import plain
 from components.panels import theme
 from components.state import AppState, widget_value
@@ -18,7 +18,7 @@ from dashboard.explanation import Plan
 from dashboard.figures.theme import ModelStyle
 from dashboard.wording import shorten
 
-__all__ = ["Scene", "choose", "scene", "scene_of"]
+__all__ = ["Scene", "choose", "choose_rows", "scene", "scene_of"]
 
 T = TypeVar("T")
 _MOST_BACKGROUND = 5_000
@@ -100,14 +100,17 @@ def choose(
     with place:
         plans = explaining.planned(state)
     if not plans:
+        with place:
+            show_held()
         progress.stop_here(state)
     with controls, st.container(horizontal=True, vertical_alignment="bottom"):
         output = _output(state, plans, prefer)
         _choose_space(state, plans)
-        _choose_game(state, plans)
         if rows:
-            _choose_rows(state, plans)
-        _choose_background(state, plans)
+            choose_rows(state, plans)
+        with st.popover("Unknown values", icon=":material/tune:"):  # its place is always taken
+            _choose_game(state, plans)
+            _choose_background(state, plans)
     return plans, output, place
 
 
@@ -119,10 +122,7 @@ def scene_of(
 ) -> Scene:
     """These answers as a scene; ends the page where there is none yet."""
     if not answers:
-        st.caption(":material/hourglass_top: The first answer is on its way.")
         progress.stop_here(state)
-    if len(answers) < len(plans):
-        st.caption(f":material/hourglass_top: {len(answers)} of {len(plans)} models so far.")
     able = [one for one in answers if _has(one.value, output)]
     for one in answers:
         if one not in able:
@@ -159,7 +159,7 @@ def _choose_game(state: AppState, plans: Sequence[Answer[Plan]]) -> None:
     if not {"path-dependent", "interventional"} <= games:
         return
     chosen = st.segmented_control(
-        "Unknown values",
+        "Measured against",
         list(_GAME_WORDS),
         default=state.explored.game,
         required=True,
@@ -170,30 +170,33 @@ def _choose_game(state: AppState, plans: Sequence[Answer[Plan]]) -> None:
     state.explore(game=str(chosen or "auto"))
 
 
-def _choose_rows(state: AppState, plans: Sequence[Answer[Plan]]) -> None:
+def choose_rows(state: AppState, plans: Sequence[Answer[Plan]], kept: str = "rows") -> None:
+    """How many rows are explained; `kept` is the choice that holds it."""
     n = max(plan.value.n_given for plan in plans)
     if n <= 200:
         return
     words = {"first": "200", "some": f"{min(n, 2_000):,}", "all": f"All {n:,}"}
     sizes = ["first", "some"] if n <= 2_000 else ["first", "some", "all"]
     slowest = max(plan.value.seconds(n) for plan in plans)
+    now = getattr(state.explored, kept)
     chosen = st.segmented_control(
         "Rows explained",
         sizes,
-        default=state.explored.rows if state.explored.rows in sizes else "some",
+        default=now if now in sizes else "some",
         required=True,
         format_func=lambda one: words[one],
-        key="explained-rows",
+        key=f"explained-{kept}",
         help="A first answer from 200 rows, drawn so that every class has its share, then 2,000. "
         f"All {n:,} rows take about {_duration(slowest)} for the slowest model, as measured.",
     )
-    state.explore(rows=str(chosen or "some"))
+    state.explore(**{kept: str(chosen or now)})
 
 
 def _choose_background(state: AppState, plans: Sequence[Answer[Plan]]) -> None:
     """How many rows stand in for unknown values: of use where any model is measured so."""
     n = max(plan.value.n_given for plan in plans)
     if all(plan.value.game == "path-dependent" for plan in plans) or n < 2:
+        st.caption("No rows stand in for unknown values: the models count by themselves.")
         return
     start = min(state.explored.background, n)
     given = st.number_input(
@@ -226,7 +229,7 @@ def _output(state: AppState, plans: Sequence[Answer[Plan]], prefer: Label | None
     wanted = state.label if state.label in texts else str(prefer)
     start = texts.index(wanted) if wanted in texts else 0
     chosen = st.selectbox(
-        "Explain the answer for",
+        "Answer for",
         range(len(names)),
         index=start,
         format_func=lambda at: shorten(texts[at], 40),

@@ -31,6 +31,7 @@ from components.choices import Choices
 from components.entries import Companion, History, ModelEntry, Problem, Source, Waiting
 from components.opening import loader, stage_model
 from components.state import AppState
+from components.studies import Studied
 from dashboard.contracts import Model, ScoreKind, Task
 from dashboard.data import (
     PredictionColumns,
@@ -101,7 +102,7 @@ def snapshot(state: AppState) -> dict[str, Any]:
         "split_value": state.split_value,
         "reference": state.reference,
         "view": {name: getattr(state, name) for name in _VIEW}
-        | {"explored": state.explored.to_json()},
+        | {"explored": state.explored.to_json(), "studied": state.studied.to_json()},
         "models": [_entry_out(state, entry) for entry in state.entries],
         "waiting": [[one.name, one.key] for one in state.waiting],
         "returning": [
@@ -422,6 +423,7 @@ def _restore_rest(state: AppState, given: Mapping[str, Any], readers: Readers) -
     for name, read in _VIEW.items():
         setattr(state, name, read(given["view"][name]))
     state.explored = Choices.from_json(given["view"].get("explored", {}))
+    state.studied = Studied.from_json(given["view"].get("studied", {}))
 
     def kept(source: Source) -> bool:
         try:

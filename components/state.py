@@ -16,6 +16,7 @@ from components import opening
 from components.choices import Choices
 from components.entries import Companion, History, ModelEntry, Problem, Source, Waiting
 from components.jobs import Job
+from components.studies import Studied
 from dashboard.contracts import Label, Model, RawPredictions, Task
 from dashboard.data import (
     EvalSet,
@@ -53,6 +54,7 @@ _OF_THE_DATA = (
     "rule",
     "label",
     "explored",
+    "studied",
 )
 
 
@@ -72,8 +74,11 @@ class AppState:
     recall, keep : answers that were computed before. Called from threads, with the entry's
         digest and the evaluation set's.
     explored : what is chosen on the pages about explanations.
+    studied : what is chosen on the page about learning.
     next_page : where a click on a chart leads, once.
+    began : the tab that each row of tabs on screen opened with.
     paused : slow questions to models that this person stopped.
+    refitted : models that may be fitted again, each with all that was chosen for it.
     workspace, unkept : where all this is kept, if it is; why the last change was not.
     changing : held while files are taken in or the state is kept, which must be whole.
     """
@@ -113,8 +118,11 @@ class AppState:
     tab: str = ""
     picture: Literal["png", "svg"] = "png"
     explored: Choices = field(default_factory=Choices)
+    studied: Studied = field(default_factory=Studied)
     next_page: str = ""
+    began: dict[str, str] = field(default_factory=dict)
     paused: set[tuple[Hashable, ...]] = field(default_factory=set)
+    refitted: set[tuple[Hashable, ...]] = field(default_factory=set)
     started: bool = False
     before: dict[str, Any] | None = None
     version: int = 0
@@ -186,6 +194,10 @@ class AppState:
         """Choose on the pages about explanations."""
         self.explored = replace(self.explored, **changes)
 
+    def study(self, **changes: Any) -> None:
+        """Choose on the page about learning."""
+        self.studied = replace(self.studied, **changes)
+
     # -- loading --------------------------------------------------------------------------
 
     def open_sample(
@@ -234,7 +246,7 @@ class AppState:
         self.sources = self.earlier = ()
         self.task = self.pos_label = self.split_value = None
         self.threshold, self.rule, self.label = 0.5, "score", None
-        self.explored = Choices()
+        self.explored, self.studied = Choices(), Studied()
         self.undo.clear()
 
     def open_data(self, name: str, content: bytes) -> None:

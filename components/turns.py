@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from dashboard.errors import ModelError
 
-__all__ = ["Turns", "get_loading_turns", "get_turns"]
+__all__ = ["Turns", "get_fitting_turns", "get_loading_turns", "get_turns"]
 
 _STEP = 0.1  # seconds between two looks at whether somebody gave up
 
@@ -25,7 +25,7 @@ class Turns:
 
     def __init__(self, room: int) -> None:
         self._changed = threading.Condition()
-        self._free = room
+        self.room = self._free = room
         self._waiting: list[tuple[tuple[float, ...], int]] = []
         self._count = itertools.count()
 
@@ -62,7 +62,7 @@ class Turns:
 
 _CORES = os.cpu_count() or 2
 _TURNS = Turns(max(1, _CORES // 2))
-_LOADING = Turns(max(2, _CORES))  # were all to load at once, the first would be there with the last
+_LOADING = Turns(max(1, _CORES - 1))  # were all to load at once, none would be there soon
 
 
 def get_turns() -> Turns:
@@ -73,3 +73,11 @@ def get_turns() -> Turns:
 def get_loading_turns() -> Turns:
     """Those of this server for opening models, which goes on beside what is computed."""
     return _LOADING
+
+
+_FITTING = Turns(max(2, _CORES))
+
+
+def get_fitting_turns() -> Turns:
+    """Those of this server for fitting models anew: long work, which leaves the others theirs."""
+    return _FITTING

@@ -51,6 +51,8 @@ def show_words(state: AppState, row: int, found: Scene) -> None:
     texts = [answer.value for answer in ask(state, requests)]
     for one in texts:
         _show_text(one, texts, found)
+    for note in dict.fromkeys(note for one in texts for note in one.notes):
+        st.caption(f":material/info: {plain(note)}")
     for start, part in in_fours(texts):
         if len({one.split.text for one in part}) == 1:
             output = _output(part[0], found)
@@ -63,8 +65,6 @@ def _show_text(one: WordExplanation, texts: list[WordExplanation], found: Scene)
     span = max(_strongest(other, found) for other in texts if other.space is one.space)
     st.markdown(f"**{plain(one.model)}** reads {plain(one.column)}:")
     st.html(words_html(one, _output(one, found), span=span, theme=found.theme))
-    for note in one.notes:
-        st.caption(f":material/info: {plain(note)}")
 
 
 def _output(one: WordExplanation, found: Scene) -> Label | None:

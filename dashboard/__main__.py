@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .errors import DiagnosticsError
+from .errors import DiagnosticsError, ParameterError
 
 __all__ = ["build_parser", "main"]
 
@@ -138,6 +138,76 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     explain.set_defaults(command=_explain)
 
 
+def _add_importances(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "importances", help="measure how much several models rely on each feature"
+    )
+    parser.add_argument("--data", required=True, type=Path, metavar="FILE", help="data file")
+    parser.add_argument(
+        "--model", action="append", required=True, metavar="[NAME=]FILE", help="model; repeat"
+    )
+    parser.add_argument(
+        "--helper",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="file that a model needs beside it, like a .py with its own classes; repeat",
+    )
+    parser.add_argument(
+        "--target", action="append", metavar="COLUMN", help="column that the models predict"
+    )
+    parser.add_argument("--positive", metavar="LABEL", help="the positive class of two")
+    parser.add_argument("--split", metavar="VALUE", help="measure on these rows of the split only")
+    parser.add_argument(
+        "--method",
+        choices=("permutation", "native", "drop-column", "shap"),
+        default="permutation",
+        help="how it is measured (default: permutation)",
+    )
+    _add_shuffling(parser)
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", "csv", "arrow", "html"),
+        help="default: by the suffix of --output, else text",
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
+    parser.set_defaults(command=_importances)
+
+
+def _add_shuffling(parser: argparse.ArgumentParser) -> None:
+    """What is watched, how often, in which rows, and which columns go together."""
+    parser.add_argument("--metric", metavar="NAME", help="metric whose loss is measured")
+    parser.add_argument(
+        "--repeats", type=int, metavar="N", help="how often a column is shuffled (default: 5)"
+    )
+    parser.add_argument(
+        "--folds", type=int, metavar="N", help="folds of drop-column importance (default: 5)"
+    )
+    parser.add_argument(
+        "--rows",
+        type=int,
+        metavar="N",
+        help="at most so many rows, drawn alike in the target; 0: all (default: 2000, for "
+        "drop-column 5000)",
+    )
+    parser.add_argument(
+        "--group",
+        action="append",
+        default=[],
+        metavar="NAME=COLUMN,COLUMN",
+        help="columns that are shuffled or left out together; repeat",
+    )
+    parser.add_argument(
+        "--correlated", action="store_true", help="group columns that vary together"
+    )
+    parser.add_argument("--seed", type=int, help="default: setting `random_state`")
+    parser.add_argument(
+        "--training",
+        action="store_true",
+        help="also measure on the training rows that the split column tells (permutation)",
+    )
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser with every command and flag; the docs test walks it."""
     parser = argparse.ArgumentParser(
@@ -148,6 +218,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_evaluate(commands)
     _add_explain(commands)
+    _add_importances(commands)
     return parser
 
 
@@ -268,6 +339,90 @@ def _explain_and_write(given: argparse.Namespace) -> int:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
     return 1 if failures else 0
+
+
+def _importances(given: argparse.Namespace) -> int:
+    with _only_our_words():
+        return _measure_and_write(given)
+
+
+def _measure_and_write(given: argparse.Namespace) -> int:
+    from .importance import importances
+    from .report_importances import render_importances, write_importances
+
+    roles = {"split_value": given.split} if given.split else {}
+    roles |= {"pos_label": given.positive} if given.positive is not None else {}
+    found = importances(
+        _by_name(given.model),
+        given.data,
+        target=given.target[0] if given.target and len(given.target) == 1 else given.target,
+        method=given.method,
+        helpers=given.helper,
+        roles=roles,
+        training=given.training or None,
+        **_measuring(given),
+    )
+    for failure in found.failures:
+        sys.stderr.write(f"{failure.name}: {failure.message}\n")
+    if given.output is not None:
+        write_importances(found, given.output, given.format)
+    else:
+        content = render_importances(found, given.format or "text")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+    return 1 if found.failures else 0
+
+
+# What each method takes, beside the names of the flags.
+_TAKES = {
+    "permutation": ("metric", "repeats", "rows", "group", "correlated", "seed"),
+    "drop-column": ("metric", "folds", "rows", "group", "correlated", "seed"),
+    "shap": ("rows",),
+    "native": (),
+}
+
+
+def _measuring(given: argparse.Namespace) -> dict[str, Any]:
+    """The options of the method.
+
+    Raises
+    ------
+    ParameterError : a flag that this method has no use for.
+    """
+    from .settings import get_settings
+
+    takes = _TAKES[given.method]
+    wrong = [
+        name
+        for name in ("metric", "repeats", "folds", "rows", "group", "correlated", "seed")
+        if name not in takes and getattr(given, name) not in (None, [], False)
+    ]
+    if wrong:
+        raise ParameterError(f"--{wrong[0]} says nothing to the method {given.method}.")
+    options: dict[str, Any] = {}
+    if "seed" in takes:
+        seed = get_settings().random_state if given.seed is None else given.seed
+        options = {"metric": given.metric, "random_state": seed, "groups": _groups(given)}
+    for flag, name in (("repeats", "n_repeats"), ("folds", "n_folds")):
+        if getattr(given, flag) is not None:
+            options[name] = getattr(given, flag)
+    if given.rows is not None:
+        options["n_rows"] = given.rows or None
+    return options
+
+
+def _groups(given: argparse.Namespace) -> Any:
+    if given.correlated and given.group:
+        raise ParameterError("Give either --correlated or --group, not both.")
+    if given.correlated:
+        return "correlated"
+    named = {}
+    for text in given.group:
+        name, separator, columns = text.partition("=")
+        if not separator or not name or not columns:
+            raise ParameterError(f"--group {text}: write NAME=COLUMN,COLUMN.")
+        named[name] = columns.split(",")
+    return named or None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

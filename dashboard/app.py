@@ -36,6 +36,9 @@ pages = {
     "one_row": st.Page(
         ROOT / "pages" / "one_row.py", title="One row", icon=":material/person_search:"
     ),
+    "learning": st.Page(
+        ROOT / "pages" / "learning.py", title="Learning", icon=":material/show_chart:"
+    ),
 }
 page = st.navigation(list(pages.values()))
 if session.next_page:  # a click on a chart leads there

@@ -17,6 +17,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable, Mapping, MutableMapping
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlencode
@@ -77,6 +78,8 @@ OPTIONS: dict[str, str | int | bool | list[str]] = {
     "theme.dark.linkColor": "#4fd1c7",
 }
 
+# What pages are made of; importing it takes longer than drawing the first one.
+PAGES = ("components.sidebar", "components.panels", "components.importance_panels")
 HEALTH = "/_stcore/health"
 PORTS_TRIED = 100
 START_SECONDS = 60.0
@@ -197,7 +200,13 @@ def _page_url(address: str, port: int, sample: str | None) -> str:
     return f"http://{host}:{port}/" + (f"?{urlencode({'sample': sample})}" if sample else "")
 
 
-def _announce(url: str, address: str, port: int, show: Callable[[str], object] | None) -> None:
+def _announce(
+    url: str,
+    address: str,
+    port: int,
+    show: Callable[[str], object] | None,
+    is_dashboard: bool = False,
+) -> None:
     """Wait until the server answers, then print where, and show it."""
     host = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(  # noqa: S104
         address, address
@@ -211,6 +220,24 @@ def _announce(url: str, address: str, port: int, show: Callable[[str], object] |
     print(f"Sidelight is ready: {url}\nStop it with Ctrl+C.", flush=True)
     if show is not None:
         show(url)
+    if is_dashboard:
+        _load_pages()
+
+
+def _start_spares() -> None:
+    """Have workers ready for the first models; returns at once."""
+    from .sandbox.pool import get_pool
+
+    get_pool().warm()
+
+
+def _load_pages() -> None:
+    """Load what pages are made of while nobody has opened one yet."""
+    for name in PAGES:
+        try:
+            import_module(name)
+        except ImportError:  # the app's own parts are not beside it: it finds them by itself
+            return
 
 
 def _serve(script: Path) -> int:
@@ -277,10 +304,13 @@ def run(
     os.environ["STREAMLIT_SERVER_PORT"] = str(found)
     os.environ["STREAMLIT_SERVER_ADDRESS"] = address
     _install_signals()
+    is_dashboard = script is None and serve is _serve
+    if is_dashboard:
+        _start_spares()
     show = webbrowser.open if open_browser and has_browser() else None
     threading.Thread(
         target=_announce,
-        args=(_page_url(address, found, sample), address, found, show),
+        args=(_page_url(address, found, sample), address, found, show, is_dashboard),
         daemon=True,
         name="announce",
     ).start()

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .contracts import Label, ScoreKind, Task
+from .contracts import Label, OutputSpace, ScoreKind, Task
 from .data import PredictionColumns, Roles, Table
 from .errors import DataError, ParameterError
 
@@ -29,6 +29,7 @@ class SampleModel:
     columns : predictions only: which column is what.
     scores : metric name → the value recorded when the sample was built, on the rows that the
         sample evaluates; classification at the model's own labels.
+    units : in which units a model can be explained, its natural one first.
     """
 
     file: str
@@ -36,6 +37,7 @@ class SampleModel:
     kind: str
     columns: PredictionColumns | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
+    units: tuple[OutputSpace, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,7 @@ def _model(entry: Mapping[str, Any]) -> SampleModel:
         kind=entry["kind"],
         columns=None if columns is None else _columns(columns),
         scores=dict(entry["scores"]),
+        units=tuple(OutputSpace(unit) for unit in entry.get("units", ())),
     )
 
 

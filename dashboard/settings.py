@@ -44,6 +44,7 @@ class Settings:
     max_columns: int = 20_000
     max_classes: int = 1_000
     max_models: int = 8
+    max_runs: int = 1_000
     max_model_mb: int = 1024
     max_archive_ratio: int = 1_000
     threads: int = 2
@@ -61,7 +62,7 @@ class Settings:
     sandbox: str = "auto"  # auto, bubblewrap, landlock or none
     trust: str = ""  # "all": open files that carry code without confinement
     max_workers: int = 6
-    spare_workers: int = 1
+    spare_workers: int = 2
     worker_memory_mb: int = 4096
     worker_file_mb: int = 512
     worker_cpu_seconds: int = 3_600

@@ -26,6 +26,7 @@ SETTINGS = {
     "max_columns": "columns of a data file",
     "max_classes": "classes of a target",
     "max_models": "models compared at once",
+    "max_runs": "training runs read from one upload, folder or archive",
     "max_model_mb": "size of a model file, and of what it unpacks to, in MB",
     "max_archive_ratio": "how many times its size an archive may unpack to",
     "threads": "threads of the numeric libraries in one process",

@@ -2,7 +2,16 @@
 
 import streamlit as st
 
-from components import attribution_panels, importance_panels, leaks, loading, panels, state
+from components import (
+    attribution_panels,
+    importance_agreement,
+    importance_gaps,
+    importance_panels,
+    leaks,
+    loading,
+    panels,
+    state,
+)
 
 session = state.app_state()
 st.title("Which features does each model use?")
@@ -16,7 +25,9 @@ with panels.guard_page("The importances"):
 with panels.guard("The dependence"):
     attribution_panels.show_clicked_feature(session, found)
 with panels.guard("The agreement"):
-    importance_panels.show_agreement(session, importances)
+    importance_agreement.show_agreement(session, importances)
+with panels.guard("Training against evaluation"):
+    importance_gaps.show_gaps(session, importances)
 with panels.guard("Each feature by itself"):
     leaks.show_leaks(session)
 importance_panels.show_every_number(importances)

@@ -50,6 +50,29 @@ def build(key: str, folder: Path) -> Entry:
     return sample
 
 
+def record_units(samples: list[Entry]) -> None:
+    """In which units each model can be explained, so that a page need not ask all of them first."""
+    from dashboard.data import build_evalset, read_table
+    from dashboard.explanation import offered_units
+    from dashboard.models import load_native
+    from dashboard.samples import read_sample
+
+    for entry in samples:
+        sample = read_sample(entry["key"])
+        table = read_table(sample.path(sample.data), sample.data)
+        evalset = build_evalset(
+            table,
+            sample.roles_for(table),
+            task=sample.task,
+            pos_label=sample.pos_label,
+            split_value=sample.split_value,
+        )
+        for model in entry["models"]:
+            if model["kind"] == "model":
+                opened = load_native(sample.path(model["file"]), model["file"])
+                model["units"] = [unit.value for unit in offered_units(opened, evalset)]
+
+
 def versions() -> dict[str, str]:
     """What the files were made with."""
     import tensorflow as tf
@@ -158,6 +181,11 @@ def print_scores(sample: Entry) -> None:
         print(f"  {model['name']:<44} {scores}", flush=True)
 
 
+def write_manifest(path: Path, manifest: Entry) -> None:
+    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Build the samples named, or all, and write manifest and README."""
     parser = argparse.ArgumentParser(description="Remake the sample data and models.")
@@ -176,8 +204,9 @@ def main(arguments: list[str] | None = None) -> None:
         print_scores(entries[key])
     samples = [entries[key] for key in RECIPES if key in entries]
     manifest = {"versions": versions(), "samples": samples}
-    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-    path.write_text(text, encoding="utf-8", newline="\n")
+    write_manifest(path, manifest)
+    record_units(samples)  # read from what was written
+    write_manifest(path, manifest)
     write_readme(manifest)
     total = sum(facts["bytes"] for one in samples for facts in one["files"].values())
     print(f"{_size(total)} in all")

@@ -86,17 +86,24 @@ def interventional(
     return shapley(worth, m).transpose(1, 0, 2), answers[0].mean(axis=0)
 
 
-def path_worth(forest: Any, matrix: np.ndarray) -> dict[tuple[int, ...], np.ndarray]:
-    """The worth `(n, k)` of every coalition by walking the trees: unknown splits are averaged."""
-    m = matrix.shape[1]
+def path_worth(
+    forest: Any, matrix: np.ndarray, sources: np.ndarray | None = None
+) -> dict[tuple[int, ...], np.ndarray]:
+    """The worth `(n, k)` of every coalition by walking the trees: unknown splits are averaged.
+
+    `sources` says which player each column of the matrix belongs to; without it each is one.
+    """
+    sources = np.arange(matrix.shape[1]) if sources is None else sources
+    m = int(sources.max()) + 1
     return {
         known: np.array(
             [
-                forest.base + sum(_walk(tree, 0, row, known) for tree in forest.trees)
+                forest.base + sum(_walk(tree, 0, row, columns) for tree in forest.trees)
                 for row in matrix
             ]
         )
         for known in coalitions(m)
+        for columns in [tuple(np.flatnonzero(np.isin(sources, known)))]
     }
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from components.asking import Asked, Question, Questions
-from components.turns import get_turns
+from components.jobs import Job
+from components.progress import Row, _summary
+from components.turns import get_loading_turns, get_turns
 from dashboard.errors import ModelError
 from dashboard.sandbox.processes import is_unwanted, tell_progress
 
@@ -106,19 +108,47 @@ def test_a_failure_is_told_once_asked_and_can_be_forgotten() -> None:
 
 
 def test_models_are_loaded_beside_what_is_computed() -> None:
-    """A turn that somebody has keeps nobody from loading, and two load at the same time."""
-    both, loaded = threading.Barrier(2), list[str]()
+    """A turn that somebody has keeps nobody from loading; what loads slowly comes last."""
+    gate, asked_for = threading.Event(), threading.Semaphore(0)
+    loaded: list[str] = []
 
-    def model() -> Any:
-        both.wait(5)
-        return "a model"
+    def model(name: str) -> Any:
+        gate.wait(5)
+        return name
 
-    def work(asked: Asked[str]) -> None:
-        loaded.append(str(asked.opened(model)))
+    def work(name: str, asked: Asked[str]) -> None:
+        asked_for.release()
+        loaded.append(str(asked.opened(partial(model, name), late=name == "late")))
         asked.post("done")
 
+    names = ["first", *["taken"] * (get_loading_turns().room - 1), "late", "second"]
     with get_turns().turn((0,), lambda: False):
-        questions: list[Question[str]] = [Question("Asking", work) for _ in range(2)]
+        questions: list[Question[str]] = []
+        for name in names:
+            questions.append(Question("Asking", partial(work, name)))
+            assert asked_for.acquire(timeout=5)
+            threading.Event().wait(0.02)  # until it stands in the row
+        gate.set()
         for one in questions:
             one.job.result()
-    assert loaded == ["a model"] * 2 and [one.latest for one in questions] == ["done"] * 2
+    assert loaded[-1] == "late" and sorted(loaded) == sorted(names)
+
+
+def test_one_line_says_how_far_all_questions_are() -> None:
+    gate = threading.Event()
+
+    def row(title: str, done: int) -> Row:
+        def work(job: Job[None]) -> None:
+            job.report(done, 10 if done else 0, "a very long sentence " * 9)
+            gate.wait(5)
+
+        return Row(Job(title, work), title, lambda: None)
+
+    rows = [row("Opening the first", 0), row("Explaining the second", 4)]
+    threading.Event().wait(0.05)
+    said = _summary(rows, ["a third"], 1)
+    assert "1 of 3 models so far" in said and "Explaining the second" in said
+    assert "40%" in said and len(said) < 150  # it fits into a line
+    assert "so far" not in _summary(rows[:1], [], 0)
+    assert "2 models answered, nothing is at work" in _summary([], ["a", "b"], 2)
+    gate.set()

@@ -26,7 +26,7 @@ from dashboard.diagnostics.interactions import (
 from dashboard.diagnostics.waterfalls import compute_decision_paths, compute_waterfalls
 from dashboard.errors import ParameterError
 from dashboard.figures import theme as look
-from dashboard.figures.panels import clicked, panels
+from dashboard.figures.panels import clicked, marks_of, panels
 from tests.explained import HOSTILE, attributed, mixed, three_classes
 
 THEMES: tuple[look.Theme, ...] = ("light", "dark")
@@ -293,6 +293,7 @@ def test_a_raster_answers_the_mouse_and_clicks() -> None:
     total = sum(int(text.split(" row")[0].replace(",", "")) for text in targets.text)
     assert total == 6 * 4_000
     assert targets.marker.opacity == 0.01
+    assert "Every row is counted" in figure.layout.title.text
 
 
 def test_the_layers_of_a_raster_rise_with_the_feature() -> None:
@@ -497,3 +498,9 @@ def test_very_large_and_very_small_values_keep_their_axes() -> None:
         one = attributed(size * np.column_stack([frame["a"] - 0.5, frame["a"]]), frame, base=size)
         for figure in _all_kinds(one):
             assert all(np.isfinite(figure.layout.xaxis.range))
+
+
+def test_no_marks_have_no_custom_data() -> None:
+    """One feature makes no pair: the chart of pairs once failed on it."""
+    assert marks_of(-1, np.zeros(0, dtype=int), 0) == []
+    assert marks_of(7, [0, 1], 2) == [[7, 0, 2], [7, 1, 2]]

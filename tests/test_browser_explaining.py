@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import Server, Traffic, wait_until_idle
+from tests.browser import Server, Traffic, axe_violations, wait_until_idle
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -43,7 +43,8 @@ def _open(page: Any, server: Server, path: str) -> None:
 def _settled(page: Any) -> None:
     """Until every model has answered and nothing runs."""
     expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=PATIENT)
-    expect(page.locator('[class*="st-key-cancel-"]')).to_have_count(0, timeout=PATIENT)
+    expect(page.get_by_text("nothing is at work").first).to_be_visible(timeout=PATIENT)
+    expect(page.get_by_text("so far ·")).to_have_count(0, timeout=PATIENT)
     wait_until_idle(page, 120)
 
 
@@ -63,6 +64,12 @@ def _clean(page: Any) -> None:
     assert page.get_by_test_id("stAlertContentError").count() == 0
 
 
+def _accessible(page: Any, known: frozenset[str]) -> None:
+    """Nothing that stock Streamlit does not break as well."""
+    found = axe_violations(page)
+    assert set(found) <= known, {k: v for k, v in found.items() if k not in known}
+
+
 def _captions(page: Any) -> list[str]:
     found: list[str] = page.get_by_test_id("stCaptionContainer").all_inner_texts()
     return [one for one in found if "adds up" in one or "add up" in one]
@@ -72,7 +79,12 @@ MODELS = ("Logistic regression", "Histogram boosting", "Random forest", "Keras n
 
 
 def test_from_importances_to_a_feature_to_a_row_to_a_link(
-    page: Any, server: Server, browser: Any, traffic: Traffic, screenshots: Path
+    page: Any,
+    server: Server,
+    browser: Any,
+    traffic: Traffic,
+    screenshots: Path,
+    axe_baseline: frozenset[str],
 ) -> None:
     _open(page, server, "importances?sample=loans&rows=first")
     _settled(page)
@@ -81,6 +93,7 @@ def test_from_importances_to_a_feature_to_a_row_to_a_link(
     for name in MODELS:
         expect(how.filter(has_text=name)).to_be_visible()
     expect(page.locator(".sl-headline")).to_contain_text("most on")
+    _accessible(page, axe_baseline)
     page.screenshot(path=screenshots / "importances.png", full_page=True)
 
     _click(page, "Mean |")
@@ -99,6 +112,7 @@ def test_from_importances_to_a_feature_to_a_row_to_a_link(
     captions = _captions(page)
     assert captions and all(name in captions[0] for name in MODELS)
     _clean(page)
+    _accessible(page, axe_baseline)
     page.screenshot(path=screenshots / "one-row.png", full_page=True)
 
     other = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()

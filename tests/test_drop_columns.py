@@ -18,9 +18,11 @@ from sklearn.tree import DecisionTreeRegressor
 from dashboard.data import EvalSet, evalset_from_frame
 from dashboard.errors import ModelError, NotApplicable, ParameterError
 from dashboard.explainers.drop_columns import _without
-from dashboard.importance import drop_column_importance
+from dashboard.importance import drop_column_importance, plan_refitting
 from dashboard.importance.refitted import _folds
 from dashboard.models import adapt
+from dashboard.models.adapting import wrap
+from dashboard.sandbox.processes import watched
 
 
 def _with_target(X: pd.DataFrame, y: Any) -> EvalSet:
@@ -136,3 +138,48 @@ def test_a_fit_that_fails_is_one_sentence() -> None:
     model = adapt(_Once().fit(X, y), "once")
     with pytest.raises(ModelError, match=r"could not be fitted again .ValueError: a constant"):
         drop_column_importance(model, _with_target(X, y), "once")
+
+
+# ---- asked first, kept, grouped ------------------------------------------------------------------
+
+
+class _Store(dict[str, bytes]):
+    """Parts in memory."""
+
+    def put(self, key: str, content: bytes) -> None:
+        self[key] = content
+
+
+def test_the_time_is_told_before_and_finished_fits_are_kept() -> None:
+    X, y = _line()
+    evalset, store = _with_target(X, y), _Store()
+    model = wrap(LinearRegression().fit(X, y), "m", digest="5eed")
+    plan = plan_refitting(model, evalset, n_folds=3, store=store)
+    assert (plan.fits, plan.left, plan.n, plan.n_given) == (12, 10, 200, 200)
+    assert 0 < plan.seconds < 60
+
+    steps: list[int] = []
+    with (
+        pytest.raises(ModelError),
+        watched(lambda done, *_: steps.append(done), lambda: 5 in steps),
+    ):
+        drop_column_importance(model, evalset, "m", n_folds=3, store=store)
+    rest = plan_refitting(model, evalset, n_folds=3, store=store)
+    assert rest.left <= 12 - 5 - 2  # that question fitted more of them
+    found = drop_column_importance(model, evalset, "m", n_folds=3, store=store)
+    whole = drop_column_importance(model, evalset, "m", n_folds=3)
+    assert found.repeats is not None and np.array_equal(found.repeats, whole.repeats)
+    assert plan_refitting(model, evalset, n_folds=3, store=store).left == 0
+    assert len(store) == 4  # with every feature, and without each
+    assert plan_refitting(model, evalset, n_folds=4, store=store).left == 14  # of its own
+
+
+def test_correlated_columns_are_left_out_together() -> None:
+    X, y = _line()
+    X = X.assign(like_a=X["a"] + 0.01 * X["c"])
+    model = adapt(LinearRegression().fit(X, y), "m")
+    found = drop_column_importance(model, _with_target(X, y), "m", n_folds=3, groups="correlated")
+    alone = drop_column_importance(model, _with_target(X, y), "m", n_folds=3)
+    assert found.features[0] == "a + 1" and len(found.features) == 3
+    assert found.values[0] > 0.5 and alone.values[0] < 0.05  # the other one covers for it
+    assert any("vary together" in note for note in found.notes)

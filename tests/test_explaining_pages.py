@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+import skops.io
+from sklearn.linear_model import LinearRegression, Ridge
 from streamlit.testing.v1 import AppTest
 
+from components.importance_controls import open_feature
 from components.state import AppState
+from dashboard.figures import Clicked
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = str(ROOT / "dashboard" / "app.py")
@@ -67,11 +75,124 @@ def test_a_linear_model_and_a_tree_on_every_page() -> None:
     assert at.query_params["row"] == "5"
 
 
+def _tabs(at: AppTest, key: str) -> list[str]:
+    """Open every tab in turn; each says what it shows or, in a sentence, why it does not."""
+    said = []
+    for title in [tab.label for tab in at.tabs]:
+        at.session_state[key] = title
+        _sound(at.run())
+        said.append("\n".join(str(one.value) for one in (*at.caption, *at.info)))
+    return said
+
+
+def test_every_tab_of_a_row_and_of_the_explanations() -> None:
+    at = _only(_open("diabetes"), ["linear.skops", "tree.skops"])
+    _sound(at.switch_page(_page("one_row")).run())
+    assert "The truth (progression): **52" in "\n".join(str(one.value) for one in at.caption)
+    paths, near, saw, lime = _tabs(at, "row-tabs")
+    assert "From the average answer" in paths
+    assert "the 10 rows nearest in values" in near
+    assert "as above (progression)" in lime and "the linear model says" in lime
+    assert "after the model's own preprocessing" in saw
+    _sound(at.switch_page(_page("explanations")).run())
+    effects, pairs, groups, cohort = _tabs(at, "closer")
+    assert "more where s5 is" in effects and "differs most with" in pairs
+    assert "groups" in groups
+    assert "rows that Linear regression gets most wrong" in cohort
+    assert at.query_params["closer"] == "cohort"
+
+
+def test_models_of_different_features_share_those_that_both_have() -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.normal(size=(60, 4)), columns=list("abcd"))
+    rows["y"] = 2 * rows["a"] - rows["b"] + rows["c"]
+    models = {
+        "ab.skops": LinearRegression().fit(rows[["a", "b"]], rows["y"]),
+        "bcd.skops": Ridge().fit(rows[["b", "c", "d"]], rows["y"]),
+    }
+    at = AppTest.from_file(APP, default_timeout=300)
+    at.run()
+    at.file_uploader(key="upload-data").upload("d.csv", rows.to_csv(index=False).encode()).run()
+    for name, native in models.items():
+        at.file_uploader(key="upload-models").upload(name, skops.io.dumps(native)).run()
+    _state(at).explore(background=1)
+    _sound(at.switch_page(_page("explanations")).run())
+    assert "1 of 60 rows" in _html(at)
+    next(box for box in at.selectbox if box.label == "Feature").set_value("a")
+    _sound(at.run())
+    assert any("bcd: does not use a" in str(one.value) for one in at.caption)
+    _tabs(at, "closer")
+    _sound(at.switch_page(_page("one_row")).run())
+    _tabs(at, "row-tabs")
+
+
 def test_importances_that_models_count_themselves() -> None:
     at = _only(_open("diabetes", method="native"), ["linear.skops", "tree.skops"])
     _sound(at.switch_page(_page("importances")).run())
     assert "sl-headline" in _html(at)
     assert at.query_params["method"] == "native"
+
+
+def _labelled(found: Any, label: str) -> Any:
+    (one,) = [each for each in found if each.label == label]
+    return one
+
+
+def _drawn_ticks(at: AppTest) -> int:
+    """How many repeats are drawn for a feature in the first chart."""
+    figure = json.loads(at.get("plotly_chart")[0].proto.spec)
+    (ticks,) = [one for one in figure["data"] if one["marker"].get("symbol") == "line-ns-open"]
+    return len(ticks["x"]["bdata"]) // len(figure["layout"]["meta"]["features"])
+
+
+def test_shuffling_as_chosen_in_the_link_and_by_hand() -> None:
+    """Metric, repeats, groups; training rows and methods against each other; then left out."""
+    chosen = {"method": "permutation", "metric": "mae", "repeats": "3", "together": "own"}
+    chosen |= {"groups": '{"blood":["s1","s2"]}', "compared": "linear.skops"}
+    at = _only(_open("diabetes", **chosen), ["linear.skops"])
+    _sound(at.switch_page(_page("importances")).run())
+    headers = [one.value for one in at.header]
+    assert headers[:2] == ["Agreement", "Learnt, or learnt by heart?"]
+    metric = _labelled(at.selectbox, "Worse by")
+    assert metric.value == "mae" and not any("per class" in one for one in metric.options)
+    three = _drawn_ticks(at)
+    said = "\n".join(one.value for one in at.markdown)
+    assert "3 repeats; MAE is" in said and "**blood**: s1 and s2" in said
+    assert "No feature helps clearly more on the training rows" in said
+    charts = [json.loads(one.proto.spec)["layout"]["meta"] for one in at.get("plotly_chart")]
+    assert [one["name"] for one in charts] == [
+        "importances-permutation", "agreement-of-importances", "places-of-features",
+        "importance-gap-linear-regression",
+    ]  # fmt: skip
+    open_feature(_state(at), Clicked(None, "blood", None))
+    assert _state(at).explored.feature == "s1"  # the first column of the group
+    open_feature(_state(at), Clicked(None, "no such column", None))
+    assert _state(at).explored.feature == "s1"
+    _state(at).explore(feature="")
+    assert "blood" in charts[0]["features"] and "s1" in charts[2]["features"]
+    _sound(_labelled(at.number_input, "Repeats").set_value(6).run())
+    assert _drawn_ticks(at) > 1.5 * three and at.query_params["repeats"] == "6"
+    at.button(key="ungroup-0").click()
+    _sound(at.run())
+    assert "groups" not in at.query_params and _state(at).explored.groups == ""
+    assert any("no group yet" in one.value for one in at.caption)
+    at.multiselect(key="group-columns-0").set_value(["bmi", "bp"])
+    at.text_input(key="group-name-0").set_value("body")
+    _sound(at.run())
+    at.button(key="group-add").click()
+    _sound(at.run())
+    assert _state(at).explored.groups == '{"body":["bmi","bp"]}'
+
+    _state(at).explore(method="drop", compared="")
+    _sound(at.run())
+    assert not at.get("plotly_chart")  # nothing is fitted before it is asked for
+    (refit,) = [one for one in at.button if one.key == "refit"]
+    assert "Fit 1 model again (about" in refit.label
+    assert any("48 fits on 177 of 177 rows" in one.value for one in at.markdown)
+    refit.click()
+    _sound(at.run())
+    (chart, *_) = [json.loads(one.proto.spec)["layout"]["meta"] for one in at.get("plotly_chart")]
+    assert chart["name"] == "importances-drop-column" and "body" in chart["features"]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -29,7 +29,7 @@ def test_opposite_bent_constant_and_text_columns() -> None:
     x = np.random.default_rng(0).normal(size=200)
     X = pd.DataFrame({"x": x, "t": "a", "bent": np.exp(x), "down": -x, "one": 1.0, "none": np.nan})
     found = compute_feature_groups(X)
-    assert dict(found.groups) == {"x and 2 like it": ("x", "bent", "down")}
+    assert dict(found.groups) == {"x + 2": ("x", "bent", "down")}
     assert not compute_feature_groups(X[["x"]]).groups
     assert not compute_feature_groups(X[["t"]]).groups
     assert (compute_feature_groups(X, max_rows=50).n, found.n_given) == (50, 200)

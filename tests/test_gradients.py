@@ -423,3 +423,61 @@ def test_stated_errors_are_the_size_of_the_real_ones(keras: Any) -> None:
     errors = np.array([one.errors for one in found])
     assert 0.4 < np.sqrt((apart**2).mean() / (errors**2).mean()) < 1.05
     assert (np.abs(apart) <= 1.96 * errors).mean() > 0.95
+
+
+# ---- from the plan to the values ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["dense", "convolution", "lstm"])
+def test_a_network_is_explained_through_the_plan(keras: Any, kind: str) -> None:
+    """Cells of pictures and steps are the features; their sums are the network's own answers."""
+    from dashboard.contracts import Task
+    from dashboard.evaluation import as_evalset
+    from dashboard.explanation import ExplainOptions, explain_in_stages, plan_explanation
+
+    network = keras.Sequential(KINDS[kind](keras, keras.layers))
+    rows = drawn(30, *network.input_shape[1:])
+    answers = np.asarray(network(rows), dtype=np.float64)[:, 0]
+    model = adapt(keras.Model(network.inputs, network.outputs[0][:, :1]), "net")
+    evalset = as_evalset(rows, answers, "y", task=Task.REGRESSION)
+    options = ExplainOptions(game="expected gradients", n_background=12)
+    plan = plan_explanation(model, evalset, options)
+    *_, one = explain_in_stages(model, evalset, "net", plan=plan, stages=(4,))
+    assert (one.engine, one.exact, one.n) == ("gradients", False, 4)
+    truth = np.stack(
+        [quadrature(model.network, rows[at], rows[plan.background_rows]) for at in one.rows]
+    )
+    assert one.errors is not None
+    assert (np.abs(one.values - truth) <= 5 * one.errors + 1e-4).all()
+    assert one.predictions[:, 0] == pytest.approx(answers[one.rows], abs=1e-5)
+
+
+def test_words_that_are_looked_up_have_no_gradient(keras: Any) -> None:
+    """Text and an embedding behind it: the sentence names the layer, inside and out."""
+    words = keras.layers.TextVectorization(output_sequence_length=3, name="split")
+    words.adapt(["good film", "bad film"])
+    whole = keras.Sequential(
+        [
+            keras.Input((1,), dtype="string"),
+            words,
+            keras.layers.Embedding(9, 2, name="table"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1),
+        ]
+    )
+    subject = Subject(
+        estimator=whole,
+        prepare=lambda rows: rows,
+        answer=lambda rows, space: rows,
+        answer_prepared=lambda rows, space: rows,
+        features=("text",),
+        sources=None,
+        output_names=(0,),
+        spaces=(TARGET,),
+    )
+    assert "takes text" in GRADIENTS.refuses(subject, TARGET)
+    given = keras.Input((3,), name="codes")
+    inner = keras.Sequential([keras.layers.Embedding(9, 2, name="table"), keras.layers.Flatten()])
+    nested = keras.Model(given, keras.layers.Dense(1)(inner(given)))
+    refusal = GRADIENTS.refuses(subject_for(nested), TARGET)
+    assert refusal == "Layer table looks up codes in a table, which has no gradient."

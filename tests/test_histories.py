@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import struct
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,10 @@ from hypothesis import strategies as st
 
 from dashboard.data import identify_history
 from dashboard.data.histories import HistoryKind
+from dashboard.logs import read_runs
 from dashboard.samples import list_samples
+
+from .event_writing import event, event_file, simple
 
 ROOT = Path(__file__).resolve().parent.parent
 METRICS = ("accuracy", "loss", "val_accuracy", "val_loss")
@@ -201,3 +206,85 @@ def test_large_tables_are_left_alone() -> None:
     table = b"epoch,loss\n" + b"".join(b"%d,0.5\n" % row for row in range(10))
     assert identify_history(table, "x") is not None
     assert identify_history(table + b" " * (17 << 20), "x") is None
+
+
+# --- boosters, other tables of epochs, archives --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            '{"validation_0": {"rmse": [2, 1], "mae": [1, 1]}, "validation_1": {"rmse": [3, 2], '
+            '"mae": [1, 2]}}',
+            "An XGBoost log of 2 rounds with rmse and mae;",
+        ),
+        ('{"training": {"l2": [2]}}', "A LightGBM log of 1 round with l2;"),
+        ("iter\tLogloss\tAUC\n0\t.6\t.7\n1\t.5\t.8\n", "A CatBoost log of 2 rounds with Logloss"),
+        (
+            '{"meta": {"learn_metrics": [{"name": "RMSE"}], "learn_sets": ["learn"]}, '
+            '"iterations": [{"iteration": 0, "learn": [1]}]}',
+            "A CatBoost log of 1 round with RMSE;",
+        ),
+        ("epoch,train_acc,val_acc\n0,.5,.4\n1,.6,.5\n", "A training history of 2 epochs with"),
+        ("epoch,step,train_loss,val_loss\n0,9,1,\n0,9,,1\n", "A training history of 2 epochs with"),
+        ("iteration,train-rmse-mean,test-rmse-mean\n0,1,2\n1,1,2\n", "A training history of 2"),
+    ],
+)
+def test_boosters_and_other_loggers(content: str, sentence: str) -> None:
+    found = identify_history(content.encode(), "x")
+    assert found is not None
+    assert found.sentence().startswith(sentence)
+    assert found.sentence().endswith("kept for the page on learning.")
+    assert read_runs({"log": content.encode()})  # what is kept can be read
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "epoch,temperature\n0,20\n1,21\n",
+        "step,height,weight\n1,2,3\n2,3,4\n",
+        "index,accuracy\n0,.5\n1,.6\n",
+        "epoch,train_acc,age\n0,.5,4\n",
+        "epoch,train_acc\n3,.5\n1,.4\n0,a\n",
+        "iter,a\n0,1\n2,3\n",
+        "iteration,train_error\n9,1\n3,1\n",
+        '{"a": {"x": [1, 2]}}',
+        '{"train": {"x": [1, 2], "y": [1]}}',
+        '{"train": {"x": ["a"]}}',
+        '{"meta": {"learn_metrics": 1}, "iterations": 2}',
+    ],
+)
+def test_data_is_no_log(content: str) -> None:
+    assert identify_history(content.encode(), "x") is None
+
+
+def _zipped(files: dict[str, bytes]) -> bytes:
+    into = io.BytesIO()
+    with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return into.getvalue()
+
+
+def test_archives_of_runs_are_kept_and_others_are_not() -> None:
+    log = event_file(event(0, simple("loss", 1.0)))
+    table = b"epoch,loss\n0,1\n1,2\n"
+    files = {"a/events.out.tfevents.1": log, "b/events.out.tfevents.1": log, "b/notes.md": b"x"}
+    found = identify_history(_zipped(files), "runs.zip")
+    assert found == HistoryKind("runs", 2)
+    assert found.sentence() == ("An archive with 2 training logs; kept for the page on learning.")
+    assert identify_history(
+        _zipped({"a.csv": table, "b.json": b'{"loss": [1], "val_loss": [1]}'}), ""
+    )
+    for others in (
+        {"a.csv": table, "data.csv": b"a,b\n1,2\n"},  # data beside
+        {"logs/events.out.tfevents.1": log, "saved_model.pb": b"x"},  # a model with its logs
+        {"a.csv": _zipped({"a.csv": table})},
+        {"data.csv": b"a,b\n1,2\n"},
+        {"readme.txt": b"hello"},
+        {},
+    ):
+        assert identify_history(_zipped(others), "runs.zip") is None
+    assert identify_history(_zipped(files)[:80], "runs.zip") is None
+    assert identify_history(_zipped({"a.csv": table + b" " * (17 << 20)}), "bomb.zip") is None

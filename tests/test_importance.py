@@ -181,7 +181,8 @@ def test_only_one_model_uses_it_and_none_does() -> None:
     first = made([1.0, 0.5, 0.0], model="one", features=("a", "b", "c"))
     second = made([1.0, 0.001, 0.7], model="two", features=("a", "b", "d"))
     found = compare_importances([first, second])
-    assert found.only == {"one": ("b",), "two": ("d",)}
+    assert found.only == {"one": ("b",), "two": ()}
+    assert found.alone == {"one": ("c",), "two": ("d",)}  # what others lack they cannot use
     assert found.unused == ("c",)
     assert found.features[0] == "a" and found.pairs[0].n_shared == 2
     assert np.isnan(found.pairs[0].spearman)  # two shared features have no order to speak of

@@ -11,7 +11,7 @@ import pytest
 from dashboard import figures
 from dashboard.diagnostics.importance import Importance
 from dashboard.diagnostics.importance_comparison import compare_importances, compute_importance_gap
-from dashboard.errors import ParameterError
+from dashboard.errors import NotApplicable, ParameterError
 from tests.test_importance import made
 
 
@@ -141,19 +141,76 @@ def test_places_from_model_to_model() -> None:
     one = made([3.0, 2.0, 1.0], model="one")
     two = made([3.0, 1.0, 2.0], model="two")
     figure = figures.plot_rank_flow([one, two])
-    lines = {trace.text[-1].strip(): list(trace.y) for trace in figure.data}
+    names = figure.layout.meta["features"]
+    lines = dict(zip(names, (list(line.y) for line in figure.data), strict=True))
     assert lines == {"a": [1, 1], "b": [2, 3], "c": [3, 2]}
-    assert figure.data[0].line.color != figure.data[1].line.color  # without errors, all clear
+    assert [(note.text, note.y) for note in figure.layout.annotations] == [
+        ("a", 1), ("c", 2), ("b", 3)
+    ]  # fmt: skip
+    # without errors nothing is clear: a place is not far enough to stand out, two are
+    assert len({line.line.color for line in figure.data}) == 1
+    assert "moves by 2 or more" in figure.layout.title.text
+    far = figures.plot_rank_flow([one, made([1.0, 2.0, 3.0], model="two")])
+    assert len({line.line.color for line in far.data}) == 2
+    sure = replace(one, deviations=np.zeros((9, 3)))
+    clear = figures.plot_rank_flow([sure, replace(two, deviations=np.zeros((9, 3)))])
+    assert clear.data[0].line.color != clear.data[1].line.color
+    assert "differs clearly" in clear.layout.title.text
     with pytest.raises(ParameterError, match="two importances"):
         figures.plot_rank_flow([one])
+
+
+def test_places_of_shared_features_only_and_names_that_cover_nobody() -> None:
+    names = tuple(f"pixel {k}" for k in range(60))
+    values = 1.0 / (1 + np.arange(60.0))
+    one, two = (made(values, model=name, features=names) for name in ("one", "two"))
+    three = made([2.0, 1.0], model="three", features=("step 1", "step 2"))
+    figure = figures.plot_rank_flow([one, two, three], limit=6)
+    assert list(figure.layout.meta["features"]) == list(names[:6])
+    assert "6 of 62 features" in figure.layout.title.text
+    assert figure.layout.yaxis.range[0] < 8  # as deep as what is drawn
+    tied = made(np.ones(6), model="flat", features=names[:6])
+    heights = np.array([note.y for note in figures.plot_rank_flow([one, tied]).layout.annotations])
+    assert len(heights) == 6 and np.diff(heights).min() > 0
+    with pytest.raises(NotApplicable, match="in common"):
+        figures.plot_rank_flow([one, three])
 
 
 def test_training_against_evaluation() -> None:
     training, evaluation = _measured(part="training"), _measured(scale=0.5, part="evaluation")
     gap = compute_importance_gap(training, evaluation)
-    figure = figures.plot_importance_gap(gap)
-    assert len(figure.data) == 5
-    assert list(figure.data[0].x) == pytest.approx([0.3, 0.15])
-    assert "clearly more on the training rows" in figure.layout.meta["caption"]
-    same = figures.plot_importance_gap(compute_importance_gap(training, training))
-    assert "No feature helps clearly more" in same.layout.meta["caption"]
+    figure = figures.plot_importance_gap([gap])
+    assert list(figure.layout.meta["features"]) == ["a", "b", "c"]
+    assert [list(line.x) for line in figure.data] == [
+        pytest.approx([0.3, 0.15]), pytest.approx([0.12, 0.06]), pytest.approx([0.1, 0.05])
+    ]  # fmt: skip
+    assert "3 of 5 features" in figure.layout.title.text
+    # .15, .06 and .05 of .522 in training are lost
+    assert gap.memorised == ("a", "b", "c") and gap.lost == pytest.approx(0.26 / 0.522)
+    said = figure.layout.meta["caption"]
+    assert "clearly more on the training rows" in said and "50 % of all importance" in said
+    same = compute_importance_gap(training, training)
+    assert same.lost == 0
+    assert (
+        "No feature helps clearly more"
+        in figures.plot_importance_gap([same]).layout.meta["caption"]
+    )
+
+
+def test_gaps_of_several_models_share_features_and_axis() -> None:
+    halves = [
+        compute_importance_gap(
+            _measured(name, part="training"), _measured(name, scale, part="evaluation")
+        )
+        for name, scale in (("tree", 0.5), ("line", 1.0))
+    ]
+    figure = figures.plot_importance_gap(halves, theme="dark")
+    assert len(figure.data) == 6 and {line.xaxis for line in figure.data} == {"x", "x2"}
+    assert figure.layout.xaxis.range == figure.layout.xaxis2.range
+    assert figures.clicked(figure.layout.meta, figure.data[3].customdata[0])[1:] == ("a", "line")
+    said = figure.layout.meta["caption"]
+    assert said.startswith("tree: a, b and c help") and "line: no feature" in said
+    alone = figures.plot_importance_gap(halves[1:], among=halves)
+    assert alone.layout.xaxis.range == figure.layout.xaxis.range and len(alone.data) == 3
+    with pytest.raises(ParameterError, match="different units"):
+        figures.plot_importance_gap([halves[0], replace(halves[1], unit="rise of RMSE")])

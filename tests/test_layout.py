@@ -51,18 +51,33 @@ FLOORS: list[tuple[str, frozenset[str]]] = [
     ("frames", frozenset({"frames"})),
     ("sandbox", frozenset({"sandbox"})),
     # data, models and diagnostics are neighbours: they do not see each other
-    ("sources", frozenset({"data", "samples", "models", "diagnostics", "workspace"})),
+    ("sources", frozenset({"data", "samples", "models", "diagnostics", "workspace", "logs"})),
     # whole operations on models, run in their workers; above what they ask and compute with
-    ("explainers", frozenset({"explainers"})),
+    ("explainers", frozenset({"explainers", "refitting"})),
     ("figures", frozenset({"captions", "figures"})),
-    ("evaluation", frozenset({"evaluation", "effects", "explanation", "gallery", "importance"})),
-    ("report", frozenset({"report", "report_explanations", "report_html", "report_scores"})),
+    (
+        "evaluation",
+        frozenset({"evaluation", "effects", "explanation", "gallery", "importance", "learning"}),
+    ),
+    (
+        "report",
+        frozenset(
+            {
+                "report",
+                "report_explanations",
+                "report_html",
+                "report_importances",
+                "report_learning",
+                "report_scores",
+            }
+        ),
+    ),
     ("front doors", frozenset({"__init__", "__main__", "app", "launcher", "worker"})),
 ]
 FLOOR_OF = {room: floor for floor, (_, rooms) in enumerate(FLOORS) for room in rooms}
 NEIGHBOURS = {"models", "diagnostics", "workspace"}  # and all that reads data, as one
 # Sees only results: no model, no data file, nothing that is remembered.
-BLIND = {"figures": {"models", "data", "workspace", "explainers"}}
+BLIND = {"figures": {"models", "data", "workspace", "explainers", "refitting", "logs"}}
 
 HEAVY = {"tensorflow", "keras", "shap"}
 UNPICKLERS = {"pickle", "_pickle", "cPickle", "joblib", "cloudpickle", "dill", "shelve", "marshal"}
@@ -422,9 +437,15 @@ def heavy_libraries_load_late(modules: list[Module]) -> list[str]:
 
 
 def figures_draw_results(modules: list[Module]) -> list[str]:
-    """8. Every plot_* takes what a compute_* returns (or a part, or several of them)."""
+    """8. Every plot_* takes what a compute_* returns, or another result: what has a frame()."""
     results: set[str] = set()
     for module in modules:
+        if module.name.startswith(("dashboard.diagnostics", "dashboard.contracts")):
+            results |= {
+                name.split(".")[-2]
+                for name, _ in functions(module)
+                if name.endswith(".frame") and name.split(".")[-2][:1].isupper()
+            }
         for name, function in functions(module):
             if name.rpartition(".")[2].startswith("compute_") and function.returns:
                 results |= {n.id for n in ast.walk(function.returns) if isinstance(n, ast.Name)}

@@ -23,7 +23,10 @@ from components import opening
 from components.entries import Companion, ModelEntry, Waiting
 from components.state import AppState
 from dashboard.errors import LimitExceeded, ModelError, UntrustedModel
+from dashboard.logs import read_runs
 from dashboard.settings import get_settings
+
+from .event_writing import event, event_file, simple
 
 ROWS = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=["a", "b", "c"])
 ANSWER = np.where(ROWS["a"] > 0, "yes", "no")
@@ -346,6 +349,23 @@ def test_a_training_history_is_kept() -> None:
     assert not state.entries and not state.problems
     opening.discard(state, state.histories[0].digest)
     assert not state.histories and list(state.files) == [state.sources[0].digest]
+
+
+def test_a_folder_of_runs_is_kept_wherever_it_is_dropped() -> None:
+    log = event_file(event(0, simple("loss", 1.0)), event(1, simple("loss", 0.5)))
+    into = io.BytesIO()
+    with zipfile.ZipFile(into, "w") as archive:
+        for name in ("one", "two"):
+            archive.writestr(f"runs/{name}/events.out.tfevents.1", log)
+    state = _state()
+    for name, content in (("runs.zip", into.getvalue()), ("events.out.tfevents.1", log)):
+        assert opening.is_for_models(name, content)
+        _drop(state, name, content)
+    assert not opening.is_for_models("log.csv", b"epoch,loss\n0,0.9\n1,0.5\n")
+    kept = [(one.about.kind, one.about.steps) for one in state.histories]
+    assert kept == [("runs", 2), ("tensorboard", 3)]
+    runs = read_runs({"runs.zip": state.files[state.histories[0].digest]})
+    assert [(run.name, run.metrics) for run in runs] == [("one", ("loss",)), ("two", ("loss",))]
 
 
 def test_models_are_told_from_data() -> None:

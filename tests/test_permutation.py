@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,12 +22,15 @@ from sklearn.svm import LinearSVC
 
 from dashboard.contracts import RawPredictions
 from dashboard.data import EvalSet, Table, build_evalset, evalset_from_frame
+from dashboard.diagnostics.importance import Importance
 from dashboard.errors import ModelError, NotApplicable, ParameterError
 from dashboard.explainers.permutation import shuffles
 from dashboard.frames import Frame, FrameError
 from dashboard.importance import permutation_importance, sampled_rows
 from dashboard.importance.permuted import _read_shuffled, _read_unchanged
 from dashboard.models import adapt
+from dashboard.models.adapting import wrap
+from dashboard.sandbox.processes import watched
 
 
 def _with_target(X: pd.DataFrame, y: Any, **options: Any) -> EvalSet:
@@ -128,7 +133,7 @@ def test_correlated_columns_are_found_and_shuffled_together(
     X, y = cancer
     model = adapt(make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y), "m")
     found = permutation_importance(model, _with_target(X, y), "m", groups="correlated")
-    together = "mean radius and 2 like it"
+    together = "mean radius + 2"
     assert found.frame()["feature"][0] == together
     assert any("mean radius, mean perimeter and mean area" in note for note in found.notes)
     by_hand = permutation_importance(
@@ -343,6 +348,80 @@ def test_few_calls_are_made() -> None:
 
 
 # ---- what a worker may answer --------------------------------------------------------------------
+
+
+# ---- finished blocks -----------------------------------------------------------------------------
+
+
+class _Store(dict[str, bytes]):
+    """Blocks in memory."""
+
+    def put(self, key: str, content: bytes) -> None:
+        self[key] = content
+
+
+def test_a_stopped_run_goes_on_where_it_stopped() -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(200, 20)), columns=[f"x{k}" for k in range(20)])
+    evalset = _with_target(X, X.sum(axis=1) + rng.normal(size=200))
+    asked: list[int] = []
+
+    def summed(X: pd.DataFrame) -> Any:
+        asked.append(len(X))
+        return X.to_numpy().sum(axis=1)
+
+    def run(**options: Any) -> Importance:
+        asked.clear()
+        return permutation_importance(
+            wrap(summed, "m", digest="5eed"), evalset, "m", n_repeats=2, **options
+        )
+
+    whole = run()
+    n_asked = sum(asked)
+    store = _Store()
+    with pytest.raises(ModelError), watched(lambda *_: None, lambda: len(store) > 3):
+        run(store=store)
+    assert 3 < len(store) < 12  # the rows, the unchanged score, and 10 blocks of 2 features
+    kept = set(store)
+    again = run(store=store)
+    assert kept < set(store) and 0 < sum(asked) < n_asked - 4 * 400
+    for name in ("values", "repeats", "low", "high"):
+        assert np.array_equal(getattr(again, name), getattr(whole, name))
+    assert run(store=store).values.tolist() == whole.values.tolist() and not asked
+    for key in store:
+        store[key] = store[key][:-9]  # what cannot be read is measured anew
+    assert run(store=store).values.tolist() == whole.values.tolist() and asked
+    size = len(store)
+    run(store=store, random_state=1)  # another question has blocks of its own
+    assert len(store) == 2 * size
+    bare = _Store()
+    permutation_importance(adapt(summed, "m"), evalset, "m", store=bare)
+    assert not bare  # nobody's model for long
+
+
+def test_waiting_for_a_turn_is_not_the_models_time() -> None:
+    @contextmanager
+    def slowly() -> Iterator[None]:
+        time.sleep(0.02)
+        yield
+
+    found = permutation_importance(
+        adapt(_Line().predict, "m"), _drawn(0, 400), "m", n_repeats=2, seconds=0.5, turn=slowly
+    )
+    assert found.n == 400 and not any("slow" in note for note in found.notes)
+
+
+def test_groups_may_name_columns_that_a_model_does_not_read() -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "c"])
+    line = LinearRegression().fit(X[["a", "b"]], X["a"])
+    evalset = _with_target(X, X["a"])
+    found = permutation_importance(
+        adapt(line, "m"), evalset, "m", n_repeats=1, groups={"two": ["b", "c"]}
+    )
+    assert found.features == ("a", "two")
+    with pytest.raises(ParameterError, match="called like a column"):
+        permutation_importance(adapt(line, "m"), evalset, "m", groups={"a": ["b", "c"]})
 
 
 def _told(**changes: Any) -> Frame:

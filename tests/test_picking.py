@@ -14,6 +14,7 @@ from dashboard.diagnostics.picking import (
     models_disagree,
     most_wrong,
     random_rows,
+    wrong_rows,
 )
 from dashboard.errors import NotApplicable
 from tests.drawn import given
@@ -160,3 +161,18 @@ def test_every_pick_is_offered() -> None:
         assert pick.sentence.endswith(".")
     with pytest.raises(NotApplicable):
         most_wrong([])
+
+
+def test_wrong_rows_by_model_and_by_all() -> None:
+    models = [_binary([0.9, 0.7, 0.1, 0.2, 0.6]), _binary([0.1, 0.8, 0.0, 0.1, 0.7], "b")]
+    found = wrong_rows(models)
+    assert {name: rows.tolist() for name, rows in found.items()} == {
+        "rows that forest gets wrong": [1, 2],
+        "rows that b gets wrong": [0, 1, 2],
+        "rows that all models get wrong": [1, 2],
+    }
+    assert wrong_rows([_binary([0.9, 0.1, 0.9, 0.1, 0.9])]) == {}
+    values = given(Task.REGRESSION, [0.0, 1, 2, 3, 4], y_pred=[0.0, 1, 5, 3.5, 4], name="line")
+    assert {k: v.tolist() for k, v in wrong_rows([values], share=0.4).items()} == {
+        "rows that line gets most wrong": [2, 3]
+    }

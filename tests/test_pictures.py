@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dashboard.contracts import Attributions, Background, OutputSpace
-from dashboard.diagnostics.pictures import compute_pictures
+from dashboard.diagnostics.pictures import compute_mean_pictures, compute_pictures
+from dashboard.diagnostics.sentences import explain_in_words
+from dashboard.diagnostics.waterfalls import compute_waterfalls
 from dashboard.errors import NotApplicable, ParameterError
 from dashboard.explainers.pipelines import cell_names
 from dashboard.figures.panels import clicked
@@ -196,3 +199,46 @@ def test_steps_of_one_number() -> None:
     (picture,) = compute_pictures([one], 7)
     assert picture.grey == pytest.approx(np.linspace(0, 1, 6))
     assert plot_pictures([picture]).layout.meta["features"][5] == "step 6"
+
+
+def test_the_mean_picture_is_that_of_the_rows_with_the_highest_answers() -> None:
+    one, other = explained(), explained(model="other", seed=1, size=0.3)
+    found = compute_mean_pictures([one, other], "yes", share=0.7)
+    for picture, each in zip(found, (one, other), strict=True):
+        best = np.argsort(-each.predictions[:, 1])[:2]
+        assert picture.heat == pytest.approx(each.values[best, :, 1].mean(axis=0).reshape(4, 5))
+        assert picture.cells == pytest.approx(np.asarray(each.data)[best].mean(axis=0))
+        assert picture.prediction == pytest.approx(each.predictions[best, 1].mean())
+        assert picture.base + picture.values.sum() == pytest.approx(picture.prediction)
+        assert picture.heat_errors == pytest.approx(np.full((4, 5), 0.01 / 2**0.5))
+        assert (picture.row, picture.n_rows) == (-1, 2)
+    assert found[0].span == found[1].span == max(float(np.abs(p.heat).max()) for p in found)
+    figure = plot_pictures(found)
+    assert "Where high answers come from" in figure.layout.title.text
+    marks = [trace.customdata[0] for trace in figure.data if trace.customdata]
+    assert clicked(figure.layout.meta, marks[0]).row is None
+    alone = compute_mean_pictures([one], "yes", share=0.01)[0]
+    assert (alone.row, alone.n_rows) == (int(one.rows[np.argmax(one.predictions[:, 1])]), 1)
+
+
+def test_a_picture_is_told_by_where_it_is_hot() -> None:
+    one = explained((6, 6))
+    values = np.zeros((3, 36, 2))
+    values[0, [0, 1, 35], 1] = 0.2, 0.1, -0.05
+    one = replace(one, values=values, predictions=one.base_values + values.sum(axis=1))
+    (picture,), (fall,) = compute_pictures([one], 7, "yes"), compute_waterfalls([one], 7, "yes")
+    said = explain_in_words(fall, picture=picture)
+    assert said.endswith(
+        "Half of all movement comes from 1 of 36 pixels; most of what brings it up lies at the "
+        "upper left."
+    )
+    still = compute_pictures([one], 3, "yes")[0]
+    assert explain_in_words(fall, picture=still).endswith("No pixel moves its answer.")
+    steps = explained((9,), steps=True)
+    values = np.zeros((3, 9, 2))
+    values[0, 8, 1] = -0.2
+    steps = replace(steps, values=values, predictions=steps.base_values + values.sum(axis=1))
+    row = compute_pictures([steps], 7, "yes")[0]
+    assert "1 of 9 steps; most of what brings it down lies at the end" in explain_in_words(
+        compute_waterfalls([steps], 7, "yes")[0], picture=row
+    )

@@ -399,3 +399,22 @@ def test_churn_challenger_beats_always_stays():
     shares = np.bincount(truth.y) / truth.n
     challenger = scores_of(predictions_of("churn_predictions", "challenger.csv"))
     assert challenger["accuracy"] > shares.max() + 0.03
+
+
+@pytest.mark.parametrize(
+    ("key", "file"),
+    [one for one in MODELS if one[1].endswith(".skops") and one[0] in ("loans", "cancer")],
+)
+def test_the_units_of_explanations_are_as_recorded(key: str, file: str):
+    from dashboard.explanation import offered_units
+
+    sample = read_sample(key)
+    (recorded,) = (one.units for one in sample.models if one.file == file)
+    opened = load_native(sample.path(file), file)
+    assert recorded and offered_units(opened, evalset_of(key)) == recorded
+
+
+def test_every_model_says_its_units_and_no_table_does():
+    for sample in SAMPLES.values():
+        for one in sample.models:
+            assert bool(one.units) == (one.kind == "model"), one.file

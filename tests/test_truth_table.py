@@ -13,9 +13,9 @@ from dashboard.errors import NotApplicable
 from dashboard.explainers.bulk_trees import BULK_BACKGROUND, BULK_PATH
 from dashboard.explainers.engines import ENGINES
 from dashboard.explainers.forest_reading import forest_of
-from dashboard.explainers.forests import Forest
+from dashboard.explainers.forests import Forest, Tree
 from dashboard.explainers.interactions import FEW, tree_interactions
-from dashboard.explainers.trees import SHAP_PATH, explainer_of
+from dashboard.explainers.trees import SHAP_PATH, _too_large, explainer_of
 from tests import exact_shapley, truth_table
 from tests.truth_table import MAKERS, Quiet, cells, made, one_thread
 
@@ -197,6 +197,54 @@ def test_the_background_is_never_cut() -> None:
     margins = case.subject.answer(background, OutputSpace.LOG_ODDS).mean(axis=0)
     np.testing.assert_allclose(by_shap.base, margins, atol=1e-5)
     np.testing.assert_allclose(by_shap.values, in_bulk.values, atol=1e-6)
+
+
+def test_a_row_between_a_threshold_and_its_rounding_goes_the_right_way() -> None:
+    """shap's interventional code rounds thresholds to single precision: .0021 of a probability."""
+    import shap
+    from sklearn.ensemble import RandomForestRegressor
+
+    from dashboard.contracts import Task
+    from dashboard.explainers.answers import Asked
+    from dashboard.explainers.pipelines import subject_of
+    from dashboard.explainers.trees import SHAP_BACKGROUND
+    from dashboard.models import EstimatorModel
+
+    # neighbours in single precision: the threshold halfway is rounded to one of them
+    first = np.float32(1.0) + np.arange(40, dtype=np.float32) * np.float32(2**-23)
+    X = np.column_stack([first, np.linspace(-1, 1, 40, dtype=np.float32)])
+    y = np.arange(40.0) % 2 + X[:, 1]
+    model = RandomForestRegressor(5, random_state=0).fit(X, y)
+    answers = model.predict(X)
+    theirs = shap.TreeExplainer(model, X, feature_perturbation="interventional")
+    sums = theirs.shap_values(X, check_additivity=False).sum(axis=1) + theirs.expected_value
+    assert np.abs(sums - answers).max() > 0.05
+    asked = Asked(Task.REGRESSION, (), None, "y")
+    subject = subject_of(EstimatorModel(model, name="close"), X, asked)
+    found = SHAP_BACKGROUND.explain(subject, X, X, OutputSpace.TARGET, WORK, {})
+    np.testing.assert_allclose(found.values.sum(axis=1)[:, 0] + found.base, answers, atol=1e-6)
+    in_bulk = BULK_BACKGROUND.explain(subject, X, X, OutputSpace.TARGET, WORK, {})
+    np.testing.assert_allclose(found.values, in_bulk.values, atol=1e-6)
+
+
+def test_trees_too_large_for_shap_are_refused() -> None:
+    case = made("RandomForestRegressor, monotone")
+    forest = forest_of(case.subject)
+    tree = forest.trees[0]
+    wide = replace(forest, trees=(replace(tree, left=np.full(40_000, -1)),))
+    assert "32,767 nodes" in _too_large(wide)
+    many = Tree(
+        left=np.where(np.arange(81) % 2 == 0, np.arange(81) + 1, -1),
+        right=np.where(np.arange(81) % 2 == 0, np.arange(81) + 2, -1),
+        feature=np.arange(81) // 2,
+        threshold=np.zeros(81),
+        missing_left=np.zeros(81, bool),
+        values=np.zeros((81, 1)),
+        cover=np.ones(81),
+    )
+    many.left[80] = many.right[80] = -1
+    assert "more than 30 different" in _too_large(replace(forest, trees=(many,), n_columns=41))
+    assert not _too_large(forest)
 
 
 def test_one_row_one_background_row_and_rows_equal_to_the_background() -> None:

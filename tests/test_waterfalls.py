@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
+from dashboard import figures
 from dashboard.contracts import OutputSpace
-from dashboard.diagnostics.neighbours import nearest_rows
+from dashboard.diagnostics.neighbours import compute_neighbourhood, nearest_rows
 from dashboard.diagnostics.sentences import explain_in_words
 from dashboard.diagnostics.waterfalls import compute_decision_paths, compute_waterfalls
 from dashboard.errors import NotApplicable, ParameterError
+from dashboard.wording import number
 from tests.explained import attributed, forest, mixed, shap_library, three_classes
 
 
@@ -236,6 +238,42 @@ def test_nearest_by_features_is_gowers_distance() -> None:
     assert distance[100] == pytest.approx((1 + 1 + 1) / 3)
     with pytest.raises(ParameterError, match="features or explanation"):
         nearest_rows(one, 0, "colour")  # type: ignore[arg-type]
+
+
+def test_the_neighbourhood_holds_the_nearest_in_either_way() -> None:
+    one, _ = forest()
+    around = compute_neighbourhood(one, 5, k=8, most=60)
+    for near, by in ((around.near_features, "features"), (around.near_reasons, "explanation")):
+        expected = nearest_rows(one, 5, by, 8)  # type: ignore[arg-type]
+        assert set(around.rows[near].tolist()) == set(expected.rows.tolist())
+    apart = np.linalg.norm(one.output(0) - one.output(0)[5], axis=1)
+    assert around.typical == pytest.approx(np.median(np.delete(apart, 5)))
+    assert around.by_reasons * around.typical == pytest.approx(apart[around.rows])
+    assert 5 not in around.rows and 60 <= around.n <= 76 and around.n_explained == 399
+    assert (np.diff(around.by_features) >= 0).all()
+    everything = compute_neighbourhood(one, 5, most=10**6)
+    assert sorted(everything.rows.tolist()) == [row for row in range(400) if row != 5]
+    assert len(everything.frame()) == 399
+    assert everything.frame()["difference"].to_numpy() == pytest.approx(
+        one.predictions[everything.rows, 0] - one.predictions[5, 0]
+    )
+    with pytest.raises(NotApplicable, match="No other row"):
+        compute_neighbourhood(one.take(np.asarray([5])), 5)
+
+
+def test_the_neighbourhood_is_drawn_with_every_row_as_a_target() -> None:
+    one, other = mixed(50), mixed(50, 2.0, model="<b>boosting")
+    around = [compute_neighbourhood(each, 30) for each in (one, other)]
+    figure = figures.plot_neighbours(around, theme="dark")
+    meta = figure.layout.meta
+    marks = [mark for trace in figure.data if trace.customdata for mark in trace.customdata]
+    assert len(marks) == 98
+    assert {figures.clicked(meta, mark).row for mark in marks} == set(one.rows.tolist()) - {30}
+    assert {figures.clicked(meta, mark).model for mark in marks} == {"forest", "<b>boosting"}
+    near = around[0].predictions[around[0].near_features]
+    assert f"{number(near.min())} to {number(near.max())}" in meta["caption"]
+    assert "10 rows nearest in values" in meta["caption"]
+    assert "<b>" not in str([trace.hovertemplate for trace in figure.data])
 
 
 def test_constant_and_missing_columns_are_no_distance() -> None:

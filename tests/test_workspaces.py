@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import zipfile
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from components.visitors import Visitor
 from dashboard.contracts import RawPredictions, Target
 from dashboard.diagnostics.metrics import MetricRow, compute_metrics
 from dashboard.errors import WorkspaceError
+from dashboard.logs import read_runs
 from dashboard.settings import Settings, home_folder
 from dashboard.workspace import Store
 
@@ -530,6 +531,21 @@ def test_answers_are_kept_to_the_last_bit(kept: workspaces.Kept, name: str) -> N
         np.testing.assert_array_equal(np.asarray(found.scores), np.asarray(raw.scores))
         assert np.asarray(found.scores).dtype == np.asarray(raw.scores).dtype
     assert (found.classes, found.notes) == (raw.classes, raw.notes)
+
+
+def test_columns_of_logs_are_kept(kept: workspaces.Kept) -> None:
+    runs = read_runs({"log.csv": b"epoch,loss,val_loss\n0,0.9,1.0\n1,nan,0.8\n"})
+    results.keep_runs(kept, "log.csv", "digest", runs)
+    found = results.recall_runs(kept, "log.csv", "digest")
+    assert found is not None and kept.problem == ""
+    pd.testing.assert_frame_equal(found[0].frame(), runs[0].frame(), check_exact=True)
+    assert results.recall_runs(kept, "log.csv", "other") is None
+    for path in kept.store.blobs.files.glob("*/*"):
+        path.write_bytes(b"no columns")
+    assert results.recall_runs(kept, "log.csv", "digest") is None
+    read_only = replace(kept, writable=False)
+    results.keep_runs(read_only, "new.csv", "digest", runs)
+    assert results.recall_runs(kept, "new.csv", "digest") is None
 
 
 def test_results_that_are_damaged_are_computed_anew(kept: workspaces.Kept) -> None:

@@ -75,6 +75,13 @@ def target(rows: pd.DataFrame, classes: int = 0) -> np.ndarray:
     return np.digitize(values, np.quantile(values, np.arange(1, classes) / classes))
 
 
+def _one_hot() -> Any:
+    from sklearn.compose import make_column_transformer
+    from sklearn.preprocessing import OneHotEncoder
+
+    return make_column_transformer((OneHotEncoder(), ["d"]), remainder="passthrough")
+
+
 MAKERS: dict[str, Callable[[], Case]] = {}
 
 
@@ -290,11 +297,100 @@ def _() -> Any:
     return AdaBoostClassifier(n_estimators=8, random_state=0)
 
 
+@case("AdaBoostClassifier, three classes", classes=3)
+def _() -> Any:
+    from sklearn.ensemble import AdaBoostClassifier
+    from sklearn.tree import DecisionTreeClassifier
+
+    return AdaBoostClassifier(DecisionTreeClassifier(max_depth=2), n_estimators=6, random_state=0)
+
+
+@case("AdaBoostRegressor")
+def _() -> Any:
+    from sklearn.ensemble import AdaBoostRegressor
+
+    return AdaBoostRegressor(n_estimators=6, random_state=0)
+
+
 @case("BaggingRegressor")
 def _() -> Any:
     from sklearn.ensemble import BaggingRegressor
 
     return BaggingRegressor(n_estimators=5, random_state=0)
+
+
+@case("BaggingClassifier, some of the rows and columns", classes=3)
+def _() -> Any:
+    from sklearn.ensemble import BaggingClassifier
+
+    # so few rows that some trees do not see every class
+    return BaggingClassifier(n_estimators=9, max_samples=6, max_features=3, random_state=0)
+
+
+@case("Voting of a forest and boosted trees, weighted")
+def _() -> Any:
+    from sklearn.ensemble import (
+        GradientBoostingRegressor,
+        RandomForestRegressor,
+        VotingRegressor,
+    )
+
+    forest = RandomForestRegressor(4, random_state=0)
+    boosted = GradientBoostingRegressor(n_estimators=6, random_state=0)
+    return VotingRegressor([("a", forest), ("b", boosted)], weights=[3, 1])
+
+
+@case("Voting of two forests", classes=2)
+def _() -> Any:
+    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier, VotingClassifier
+
+    members = [RandomForestClassifier(4, random_state=0), ExtraTreesClassifier(4, random_state=0)]
+    return VotingClassifier(list(zip("ab", members, strict=True)), voting="soft")
+
+
+@case("Pipeline with a forest whose target is scaled")
+def _() -> Any:
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import RobustScaler, StandardScaler
+
+    inner = make_pipeline(StandardScaler(), RandomForestRegressor(5, random_state=0))
+    return TransformedTargetRegressor(inner, transformer=RobustScaler())
+
+
+@case("Pipeline with a forest on one-hot columns", classes=2, category=True)
+def _() -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(_one_hot(), RandomForestClassifier(6, random_state=0))
+
+
+@case("Pipeline with boosted trees on one-hot columns", category=True)
+def _() -> Any:
+    import xgboost
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(_one_hot(), xgboost.XGBRegressor(n_estimators=10, n_jobs=1))
+
+
+@case("Ridge whose target is scaled")
+def _() -> Any:
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.linear_model import Ridge
+    from sklearn.preprocessing import MinMaxScaler
+
+    return TransformedTargetRegressor(Ridge(), transformer=MinMaxScaler((-1, 3)))
+
+
+@case("Boosted trees whose target is a logarithm", fit=_positive)
+def _() -> Any:
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.ensemble import GradientBoostingRegressor
+
+    boosted = GradientBoostingRegressor(n_estimators=8, random_state=0)
+    return TransformedTargetRegressor(boosted, func=np.log, inverse_func=np.exp)
 
 
 @case("Voting of a forest and a logistic regression", classes=2)
@@ -565,7 +661,7 @@ def _path_worth(made_case: Case, rows: pd.DataFrame) -> Any:
     forest = forest_of(subject)
     matrix = forest.spread(forest.matrix(subject.prepare(rows)))
     if forest.source is None:
-        return exact_shapley.path_worth(forest, matrix)
+        return exact_shapley.path_worth(forest, matrix, subject.sources)
     inside = exact_shapley.path_worth(forest, forest.matrix(subject.prepare(rows)))
     place = {int(source): at for at, source in enumerate(forest.source)}
     return {known: inside[tuple(sorted(place[each] for each in known))] for known in inside}

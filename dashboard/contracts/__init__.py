@@ -19,8 +19,12 @@ import pandas as pd
 
 from ..errors import DiagnosticsError, NotApplicable, ParameterError
 from .attributions import Attributions, Background, OutputSpace
+from .findings import SEVERITIES, Finding, Severity, findings_frame, worst_severity
+from .networks import LayerSummary, NetworkSummary
 from .normalisation import Answers, check_weights, known_labels, normalise_answers
+from .runs import Histograms, Run, Series
 from .score_columns import Expected
+from .searches import SearchParameter, SearchResults, SearchScore, TrialStatus
 from .targets import encode_target
 from .vocabulary import (
     Label,
@@ -35,20 +39,34 @@ from .vocabulary import (
 from .work import Work
 
 __all__ = [
+    "SEVERITIES",
     "Attributions",
     "Background",
+    "Finding",
+    "Histograms",
     "Label",
+    "LayerSummary",
     "Model",
     "ModelInfo",
+    "NetworkSummary",
     "OutputSpace",
     "Predictions",
     "RawPredictions",
     "Result",
+    "Run",
     "ScoreKind",
+    "SearchParameter",
+    "SearchResults",
+    "SearchScore",
+    "Series",
+    "Severity",
     "Target",
     "Task",
+    "TrialStatus",
     "Work",
     "canonical_label",
+    "findings_frame",
+    "worst_severity",
 ]
 
 FloatArray = npt.NDArray[np.floating[Any]]

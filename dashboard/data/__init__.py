@@ -16,7 +16,7 @@ from .evalsets import (
     build_evalset,
     evalset_from_frame,
 )
-from .histories import HistoryKind, identify_history
+from .histories import HistoryKind, identify_history, is_training_log
 from .prediction_columns import PredictionColumns, infer_prediction_columns
 from .prediction_files import evalset_and_predictions, infer_answers, read_predictions
 from .readers import Table, read_table, read_tables
@@ -39,6 +39,7 @@ __all__ = [
     "infer_answers",
     "infer_prediction_columns",
     "infer_roles",
+    "is_training_log",
     "list_data_files",
     "load_data",
     "read_data_files",

@@ -1,103 +1,164 @@
-"""Training histories, recognised by content: Keras' CSV and JSON, TensorBoard's event files.
+"""Logs, recognised by content: histories, boosters' logs, event files, archives, searches.
 
-They are kept for the page on learning; here only what they are and how much they hold is found.
-Event files are records of TFRecord: length, its checksum, content, its checksum
-(https://www.tensorflow.org/tutorials/load_data/tfrecord); TensorFlow is not needed to count them.
+They are kept for the page on learning; here only what they are and how much they hold is found, so
+strictly that no data table is taken for one. `dashboard.logs` reads them.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
-import struct
-from collections.abc import Iterator
+import re
+import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from ..contracts.vocabulary import plural
+from ..errors import DataError
+from ..logs.booster_logs import is_catboost_json, is_catboost_table, is_evaluations, writer_of
+from ..logs.columns import is_step_name
+from ..logs.curve_tables import are_curve_names, is_curve_table, read_csv_columns
+from ..logs.events import is_event_file
+from ..logs.names import clean_name, is_known_metric, meaning_of
+from ..logs.records import split_records
+from ..logs.search_logs import SearchKind, identify_search
 from ..wording import listing
+from .unpacking import DAMAGED
 
-__all__ = ["HistoryKind", "identify_history"]
+__all__ = ["HistoryKind", "identify_history", "is_training_log"]
+
+Kind = Literal["csv", "json", "tensorboard", "booster", "runs"]
 
 _MOST_BYTES = 16 << 20  # of CSV and JSON: a history has one row for each epoch
 _HEADER = 1 << 16
-_CHECKED_BYTES = 1 << 20  # of records whose content is checked as well as its length
-_EVENT_VERSION = b"brain.Event:"
+_SNIFFED = 256
+_ZIP = b"PK\x03\x04"
+_MOST_RECORDS = 5_000_000
+_MOST_MEMBERS = 20_000
+_NESTED = re.compile(rb'\s*\{\s*"[^"]*"\s*:\s*\{\s*"[^"]*"\s*:\s*\[')
+_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".txt")
+# What is in an archive of a model, or of data, but in none of runs.
+_MODEL = ("saved_model.pb", "MLmodel", "schema.json", "metadata.json", "[Content_Types].xml")
 
 
 @dataclass(frozen=True)
 class HistoryKind:
-    """A training history.
+    """A training log.
 
     Attributes
     ----------
-    kind : "csv" or "json" as Keras writes them, or "tensorboard".
-    steps : epochs; of an event file: records.
-    metrics : the names of what was measured; unknown for event files.
+    kind : "csv" or "json" as Keras writes them and other tables of epochs, "booster",
+        "tensorboard", or "runs" for an archive.
+    steps : epochs or rounds; of an event file: records; of an archive: logs.
+    metrics : the names of what was measured; unknown for event files and archives.
     is_complete : False for an event file whose last record is cut off or damaged.
+    source : of "booster": whose log it is.
     """
 
-    kind: Literal["csv", "json", "tensorboard"]
+    kind: Kind
     steps: int
     metrics: tuple[str, ...] = ()
     is_complete: bool = True
+    source: str = ""
 
     def sentence(self) -> str:
         """What was recognised, and what happens with it."""
         if self.kind == "tensorboard":
-            records = f"{self.steps:,} record" + ("" if self.steps == 1 else "s")
             cut = "" if self.is_complete else ", cut off behind them"
-            return f"A TensorBoard event file with {records}{cut}; kept for the page on learning."
-        epochs = f"{self.steps:,} epoch" + ("" if self.steps == 1 else "s")
-        return (
-            f"A training history of {epochs} with {listing(self.metrics)}; kept for the page on "
-            "learning."
-        )
+            what = f"A TensorBoard event file with {plural(self.steps, 'record')}{cut}"
+        elif self.kind == "runs":
+            what = f"An archive with {plural(self.steps, 'training log')}"
+        elif self.kind == "booster":
+            rounds = plural(self.steps, "round")
+            article = "An" if self.source == "XGBoost" else "A"
+            what = f"{article} {self.source} log of {rounds} with {listing(self.metrics)}"
+        else:
+            epochs = plural(self.steps, "epoch")
+            what = f"A training history of {epochs} with {listing(self.metrics)}"
+        return f"{what}; kept for the page on learning."
 
 
-def identify_history(content: bytes, name: str) -> HistoryKind | None:
-    """The training history in a file, or None for every other file; `name` decides nothing."""
-    del name
-    if _EVENT_VERSION in content[:200]:
+def identify_history(content: bytes, name: str) -> HistoryKind | SearchKind | None:
+    """The log of a training or of a search in a file, or None for every other; by content alone."""
+    return identify_search(content, name) or _training_log(content)
+
+
+def _training_log(content: bytes) -> HistoryKind | None:
+    if is_event_file(content[:_SNIFFED]):
         return _events(content)
+    if content[:4] == _ZIP:
+        return _archive(content)
     start = content[:_HEADER].lstrip(b"\xef\xbb\xbf \t\r\n")
     if not start or len(content) > _MOST_BYTES:
         return None
     return _json(content) if start[:1] in (b"{", b"[") else _csv(content)
 
 
+def is_training_log(content: bytes) -> bool:
+    """Whether a file can be nothing but a log: a table of epochs could be meant as data."""
+    if content[:4] != _ZIP and not is_event_file(content[:_SNIFFED]):
+        return False
+    found = identify_history(content, "")
+    return found is not None
+
+
 # --- tables ------------------------------------------------------------------------------------
 
 
 def _csv(content: bytes) -> HistoryKind | None:
-    """What `keras.callbacks.CSVLogger` writes, or a frame of `history.history`."""
+    """A frame of `history.history`, what `CSVLogger` writes, tables that can be nothing else."""
     header = content[:_HEADER].split(b"\n", 1)[0].decode("utf-8-sig", "replace")
-    if "loss" not in header.casefold():
+    names = [one.strip(' "\r') for one in header.replace(";", ",").replace("\t", ",").split(",")]
+    if "loss" not in header.casefold() and names[0] != "iter" and not are_curve_names(names):
         return None
-    separator = max(",;\t", key=header.count)
-    text = content.decode("utf-8-sig", "replace")
     try:
-        rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if row]
-    except csv.Error:
+        columns, _ = read_csv_columns(content, "", strict=True)
+    except DataError:
         return None
-    names = [column.strip() for column in rows[0]]
-    if len(set(names)) < len(names) or any(len(row) != len(names) for row in rows):
-        return None
-    columns = dict(zip(names, zip(*rows[1:], strict=True), strict=False))
-    return _measured("csv", {name: list(values) for name, values in columns.items()})
+    if is_catboost_table(columns):
+        rounds = len(columns["iter"])
+        return HistoryKind("booster", rounds, _shown(list(columns)[1:]), source="CatBoost")
+    found = _measured("csv", dict(columns)) if "loss" in header.casefold() else None
+    if found is None and is_curve_table(columns) and _steps_rise(columns):
+        metrics = [column for column in columns if not is_step_name(column)]
+        found = HistoryKind("csv", len(columns[metrics[0]]), _shown(metrics))
+    return found
+
+
+def _steps_rise(columns: dict[str, list[str]]) -> bool:
+    """Some column counts up by ones, or by the same number of steps, or starts again."""
+    for name, cells in columns.items():
+        if is_step_name(name) and _counts_up(cells):
+            return True
+        if is_step_name(name):
+            try:
+                steps = [int(cell) for cell in cells]
+            except ValueError:
+                continue
+            if steps[0] >= 0 and all(before <= after for before, after in pairwise(steps)):
+                return True
+    return False
 
 
 def _json(content: bytes) -> HistoryKind | None:
     """`json.dump(history.history)`, a frame of it in any of pandas' forms, or a list of epochs."""
-    if b"loss" not in content[:_HEADER]:
+    start = content[:_HEADER]
+    if b"loss" not in start and b'"learn_metrics"' not in start and not _NESTED.match(start):
         return None
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
         found = _lines(content)
+    if is_catboost_json(found):
+        metrics = [one.get("name") for one in _dicts(found["meta"].get("learn_metrics"))]
+        rounds = len(found["iterations"])
+        return HistoryKind("booster", rounds, _shown(metrics), source="CatBoost")
+    if is_evaluations(found):
+        return _evaluations(found)
     if isinstance(found, dict) and isinstance(found.get("history"), dict):
         found = found["history"]
     if isinstance(found, list) and found and all(isinstance(row, dict) for row in found):
@@ -112,6 +173,25 @@ def _json(content: bytes) -> HistoryKind | None:
         for name, values in found.items()
     }
     return _measured("json", columns)
+
+
+def _evaluations(found: dict[str, dict[str, list[Any]]]) -> HistoryKind | None:
+    """Sets of rows that were watched: their names or those of their metrics say so."""
+    if not all(meaning_of(f"{name} loss").said for name in found) and not all(
+        is_known_metric(metric.casefold()) for one in found.values() for metric in one
+    ):
+        return None
+    metrics = list(dict.fromkeys(metric for one in found.values() for metric in one))
+    rounds = len(next(iter(next(iter(found.values())).values())))
+    return HistoryKind("booster", rounds, _shown(metrics), source=writer_of(found))
+
+
+def _dicts(found: Any) -> list[dict[str, Any]]:
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _shown(names: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(clean_name(str(name)) for name in names)
 
 
 def _lines(content: bytes) -> list[Any] | None:
@@ -179,54 +259,58 @@ def _counts_up(values: list[Any]) -> bool:
     return all(after in (before + 1, 0, 1) for before, after in pairwise(numbers))
 
 
-# --- event files -------------------------------------------------------------------------------
+# --- event files and archives --------------------------------------------------------------------
 
 
 def _events(content: bytes) -> HistoryKind | None:
-    count, position = 0, 0
-    for end in _records(content):
-        if count == 0 and _EVENT_VERSION not in content[:end]:
-            return None
-        count, position = count + 1, end
-    if count == 0:
+    """An event file whose first record is sound."""
+    records = split_records(content, _MOST_RECORDS)
+    if not len(records.starts) or int(records.starts[0]) != 12:
         return None
-    return HistoryKind("tensorboard", count, is_complete=position == len(content))
+    whole = not records.left and not records.damaged
+    return HistoryKind("tensorboard", len(records.starts), is_complete=whole)
 
 
-def _records(content: bytes) -> Iterator[int]:
-    """Where each sound record ends; stops at the first that is cut off or damaged."""
-    position = 0
-    while position + 16 <= len(content):
-        head = content[position : position + 8]
-        (length,) = struct.unpack("<Q", head)
-        (stated,) = struct.unpack_from("<I", content, position + 8)
-        end = position + 12 + length + 4
-        if _checksum(head) != stated or end > len(content):
-            return
-        if end <= _CHECKED_BYTES:
-            (stated,) = struct.unpack_from("<I", content, end - 4)
-            if _checksum(content[position + 12 : end - 4]) != stated:
-                return
-        yield end
-        position = end
+def _archive(content: bytes) -> HistoryKind | None:
+    """An archive with event files, or with nothing but tables that each are a log.
+
+    Only the beginning of each file is unpacked, and of tables no more than one may have.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            about = [one for one in islice(archive.infolist(), _MOST_MEMBERS) if _counts(one)]
+            if any(PurePosixPath(one.filename).name in _MODEL for one in about):
+                return None
+            logs = sum(is_event_file(_beginning(archive, one)) for one in about)
+            return HistoryKind("runs", logs) if logs else _tables(archive, about)
+    except (*DAMAGED, RuntimeError):  # the last: it has a password
+        return None
 
 
-def _checksum(part: bytes) -> int:
-    """CRC-32C, turned and shifted as TFRecord does."""
-    table, value = _table(), 0xFFFFFFFF
-    for byte in part:
-        value = table[(value ^ byte) & 0xFF] ^ (value >> 8)
-    value ^= 0xFFFFFFFF
-    return ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF
+def _counts(about: zipfile.ZipInfo) -> bool:
+    parts = PurePosixPath(about.filename.replace("\\", "/")).parts
+    hidden = not parts or parts[0] == "__MACOSX" or parts[-1].startswith(".")
+    return not about.is_dir() and not hidden and about.file_size > 0
 
 
-@lru_cache(maxsize=1)
-def _table() -> tuple[int, ...]:
-    """Castagnoli's polynomial, lowest bit first."""
-    found = []
-    for byte in range(256):
-        value = byte
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-        found.append(value)
-    return tuple(found)
+def _beginning(archive: zipfile.ZipFile, about: zipfile.ZipInfo, size: int = _SNIFFED) -> bytes:
+    with archive.open(about) as file:
+        return file.read(size)
+
+
+def _tables(archive: zipfile.ZipFile, about: list[zipfile.ZipInfo]) -> HistoryKind | None:
+    """One data table among them, and the archive is one of data."""
+    left = _MOST_BYTES
+    logs = 0
+    for one in about:
+        if not one.filename.casefold().endswith(_TABLES):
+            return None
+        left -= one.file_size
+        if left < 0:
+            return None
+        whole = _beginning(archive, one, one.file_size)
+        found = None if whole[:4] == _ZIP else _training_log(whole)
+        logs += found is not None
+        if found is None and PurePosixPath(one.filename).name != "time_left.tsv":
+            return None
+    return HistoryKind("runs", logs) if logs else None

@@ -327,15 +327,16 @@ def _compared(
         low=low,
         high=high,
         answer=(float(answers[inside].mean()), float(answers[~inside].mean())),
-        span=_span(ends, mean - other, low, high),
+        span=_span(ends, other + low, other + high),
         n_cohort=int(inside.sum()),
         n_rest=int((~inside).sum()),
         n_given=one.n_given,
     )
 
 
-def _span(ends: Floats, difference: Floats, low: Floats, high: Floats) -> tuple[float, float]:
-    known = np.concatenate([ends, difference, low, high])
+def _span(ends: Floats, low: Floats, high: Floats) -> tuple[float, float]:
+    """Holds both means, zero, and the whiskers around the cohort's."""
+    known = np.concatenate([ends, low, high])
     known = known[np.isfinite(known)]
     if not len(known):
         return -1.0, 1.0

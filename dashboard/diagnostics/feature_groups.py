@@ -24,7 +24,7 @@ class FeatureGroups:
 
     Attributes
     ----------
-    groups : name → columns; named after the first, "age and 2 like it".
+    groups : name → columns; named after the first, "age + 2".
     threshold : the least |rank correlation| within a group.
     n, n_given : rows used, of the rows there are.
     """
@@ -71,7 +71,7 @@ def compute_feature_groups(
 
 
 def _name(members: tuple[str, ...]) -> str:
-    return f"{shorten(members[0], 60)} and {len(members) - 1} like it"
+    return f"{shorten(members[0], 60)} + {len(members) - 1}"
 
 
 def _clusters(correlations: Floats, threshold: float) -> list[int]:

@@ -33,7 +33,8 @@ class Agreement:
     Attributes
     ----------
     spearman, kendall : rank correlations (tau-b), nan with fewer than three shared features.
-    overlap : the share of the first `top` features of one that are among those of the other.
+    overlap : the share of the first `top` features of one that are among those of the other; of
+        few features `top` is half, for of all of them all are the same.
     n_shared : features that both have.
     """
 
@@ -56,7 +57,8 @@ class ImportanceComparison:
     features : all features, the largest mean share first.
     shares : `(n_features, n_importances)`, each column sums to 1; nan where a model lacks it.
     pairs : agreement of each pair.
-    only : label → features that this one uses and no other does.
+    only : label → features that this one uses and no other does, though others have them.
+    alone : label → features that this one alone has.
     unused : features that are near zero, or absent, for all.
     """
 
@@ -65,6 +67,7 @@ class ImportanceComparison:
     shares: Floats
     pairs: tuple[Agreement, ...]
     only: dict[str, tuple[str, ...]]
+    alone: dict[str, tuple[str, ...]]
     unused: tuple[str, ...]
 
     def frame(self) -> pd.DataFrame:
@@ -128,16 +131,23 @@ def compare_importances(
         _agreement(labels[i], labels[j], importances[i], importances[j], top)
         for i, j in combinations(range(len(labels)), 2)
     )
-    alone = used & (used.sum(axis=1) == 1)[:, None]
+    has = ~np.isnan(shares)
+    shared = (has.sum(axis=1) > 1)[:, None]
+    only = used & shared & (used.sum(axis=1) == 1)[:, None]
+
+    def told(flags: npt.NDArray[np.bool_]) -> dict[str, tuple[str, ...]]:
+        return {
+            label: tuple(features[at] for at in np.flatnonzero(flags[:, k]))
+            for k, label in enumerate(labels)
+        }
+
     return ImportanceComparison(
         labels=labels,
         features=features,
         shares=shares,
         pairs=pairs,
-        only={
-            label: tuple(features[at] for at in np.flatnonzero(alone[:, k]))
-            for k, label in enumerate(labels)
-        },
+        only=told(only),
+        alone=told(has & ~shared),
         unused=tuple(features[at] for at in np.flatnonzero(~used.any(axis=1))),
     )
 
@@ -170,7 +180,7 @@ def _agreement(first: str, second: str, a: Importance, b: Importance, top: int) 
     known = ~(np.isnan(x) | np.isnan(y))
     x, y = x[known], y[known]
     varied = len(x) > 2 and len(set(x)) > 1 and len(set(y)) > 1
-    k = min(top, len(x))
+    k = min(top, -(-len(x) // 2))
     return Agreement(
         first,
         second,
@@ -198,7 +208,10 @@ class ImportanceGap:
     Attributes
     ----------
     difference, low, high : `(n_features,)` training minus evaluation, with its interval.
-    memorised : clearly above zero in training, and clearly more than in evaluation.
+    memorised : above zero in training, and clearly more than in evaluation: so that one of all
+        features is called so by chance as rarely as the level has it (Bonferroni).
+    unit : of the importances.
+    n : rows used in training and in evaluation.
     """
 
     model: str
@@ -209,6 +222,18 @@ class ImportanceGap:
     low: Floats
     high: Floats
     memorised: tuple[str, ...]
+    unit: str = ""
+    n: tuple[int, int] = (0, 0)
+
+    @property
+    def lost(self) -> float:
+        """The share of all importance in training that does not carry over; nan without any.
+
+        Of the memorised features only: what differs by chance is not counted.
+        """
+        total = float(np.maximum(np.nan_to_num(self.training), 0).sum())
+        mine = [self.features.index(name) for name in self.memorised]
+        return float(np.maximum(self.difference[mine], 0).sum()) / total if total > 0 else np.nan
 
     def frame(self) -> pd.DataFrame:
         """One row per feature, the largest difference first."""
@@ -247,10 +272,13 @@ def compute_importance_gap(training: Importance, evaluation: Importance) -> Impo
     x, y = _values(training, features), _values(evaluation, features)
     error = np.sqrt(_variance(training, features) + _variance(evaluation, features))
     freedom = min(training.freedom, evaluation.freedom)
-    reach = stdtrit(freedom, (1 + evaluation.level) / 2) * error
+    tail = (1 - evaluation.level) / 2
+    reach = stdtrit(freedom, 1 - tail) * error
     low, high = x - y - reach, x - y + reach
+    # one of many features differs by chance alone; together they are held to the level of one
+    strict = stdtrit(freedom, 1 - tail / max(1, len(features))) * error
     with np.errstate(invalid="ignore"):
-        more = (low > 0) & (x > 0)
+        more = (x - y - strict > 0) & (x > 0)
     return ImportanceGap(
         training.model,
         features,
@@ -260,6 +288,8 @@ def compute_importance_gap(training: Importance, evaluation: Importance) -> Impo
         low,
         high,
         tuple(name for name, flag in zip(features, more, strict=True) if flag),
+        evaluation.unit,
+        (training.n, evaluation.n),
     )
 
 

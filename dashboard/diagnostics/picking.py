@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..contracts import Predictions, ScoreKind, Task
+from ..contracts import Predictions, ScoreKind, Target, Task
 from ..errors import NotApplicable
 from ..wording import number, percent, plural, quoted, shorten
 
@@ -22,6 +22,8 @@ __all__ = [
     "models_disagree",
     "most_wrong",
     "random_rows",
+    "truth_of",
+    "wrong_rows",
 ]
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -168,17 +170,22 @@ def _labels(one: Predictions, cut: float | None) -> Ints:
 # ---- texts -----------------------------------------------------------------------------------
 
 
+def truth_of(target: Target, place: int) -> str:
+    """The true label, labels or values of one row, as text."""
+    y = target.y[place]
+    if target.task in (Task.BINARY, Task.MULTICLASS):
+        return str(target.labels[int(y)])
+    return _several(target, y)
+
+
 def _truth(one: Predictions, place: int) -> str:
-    y = one.target.y[place]
-    if one.task in (Task.BINARY, Task.MULTICLASS):
-        return str(one.target.labels[int(y)])
-    return _several(one, y)
+    return truth_of(one.target, place)
 
 
-def _several(one: Predictions, values: Any) -> str:
+def _several(target: Target, values: Any) -> str:
     values = np.atleast_1d(values)
-    if one.task is Task.MULTILABEL:
-        named = [str(name) for name, v in zip(one.target.labels, values, strict=True) if v >= 0.5]
+    if target.task is Task.MULTILABEL:
+        named = [str(name) for name, v in zip(target.labels, values, strict=True) if v >= 0.5]
         return ", ".join(named) or "none"
     return ", ".join(number(float(v)) for v in values)
 
@@ -192,9 +199,9 @@ def _answer(view: _View, place: int) -> str:
             return name
         return f"{name} ({percent(float(view.confidence[place]))})"
     if one.task is Task.MULTILABEL:
-        return _several(one, view.scores[place])
+        return _several(one.target, view.scores[place])
     values: Any = None if one.y_pred is None else one.y_pred[view.places[place]]
-    return _several(one, values)
+    return _several(one.target, values)
 
 
 def _picked(
@@ -339,6 +346,32 @@ def random_rows(
     score = np.full(len(common), np.nan)
     note = f"Drawn by lot among {plural(len(common), 'row')}."
     return _picked(views, common, drawn, score, lambda place: note, len(common))
+
+
+def wrong_rows(
+    models: Sequence[Predictions], *, share: float = 0.1, thresholds: Thresholds | None = None
+) -> dict[str, Ints]:
+    """What they are called → positions of the rows that each model gets wrong, and that all do.
+
+    For numbers and several labels: the `share` of rows with the largest error. Groups without
+    rows are left out.
+
+    Raises
+    ------
+    NotApplicable : no models, or no row that all of them answer.
+    """
+    views, common = _views(models, thresholds)
+    found = {}
+    for view in views:
+        if view.label is None:
+            most = np.argsort(-view.error, kind="stable")[: max(1, round(share * len(common)))]
+            found[f"rows that {view.name} gets most wrong"] = np.sort(common[most])
+        else:
+            found[f"rows that {view.name} gets wrong"] = common[_is_wrong(view)]
+    if len(views) > 1 and views[0].label is not None:
+        every = np.all([_is_wrong(view) for view in views], axis=0)
+        found["rows that all models get wrong"] = common[every]
+    return {name: rows.astype(np.int64) for name, rows in found.items() if len(rows)}
 
 
 class Pick(NamedTuple):

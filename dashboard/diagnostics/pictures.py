@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,10 @@ from ..contracts import Attributions, Label, OutputSpace
 from ..errors import NotApplicable
 from .attributions import output_position, place_of_row, same_unit
 
-__all__ = ["Picture", "compute_pictures"]
+__all__ = ["Picture", "compute_mean_pictures", "compute_pictures"]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.integer[Any]]
 
 # Brightness of red, green and blue (Rec. 709).
 _GREY = (0.2126, 0.7152, 0.0722)
@@ -27,7 +29,7 @@ class Picture:
 
     Attributes
     ----------
-    row : position in the evaluation set.
+    row : position in the evaluation set; -1 for the mean of `n_rows` rows.
     cells : `(height, width)` or `(height, width, channels)`, as given; of sequences `(steps,)` or
         `(steps, channels)`.
     values : of the shape of `cells`; errors : their standard errors, 0 where exact.
@@ -50,6 +52,7 @@ class Picture:
     method: str
     is_sequence: bool = False
     n_outputs: int = 1
+    n_rows: int = 1
 
     @property
     def heat(self) -> Floats:
@@ -104,6 +107,38 @@ def compute_pictures(
     ------
     NotApplicable : rows are no pictures or sequences, or this row is not explained.
     """
+    _check(explanations)
+    places = [np.asarray([place_of_row(one, row)]) for one in explanations]
+    return _on_one_scale(explanations, places, output)
+
+
+def compute_mean_pictures(
+    explanations: Sequence[Attributions], output: Label | None = None, *, share: float = 0.1
+) -> list[Picture]:
+    """The mean of the explained rows with each model's highest answers, a `share` of all.
+
+    Cells and values are means over those rows, so they add up to their mean answer; errors are
+    those of sampled means, as if rows were independent.
+
+    Raises
+    ------
+    NotApplicable : rows are no pictures or sequences, or none is explained.
+    """
+    _check(explanations)
+    if any(not one.n for one in explanations):
+        raise NotApplicable("No row is explained yet.")
+    return _on_one_scale(
+        explanations, [_highest(one, output, share) for one in explanations], output
+    )
+
+
+def _highest(one: Attributions, output: Label | None, share: float) -> Ints:
+    answers = one.predictions[:, output_position(one, output)]
+    found: Ints = np.argsort(-answers, kind="stable")[: max(1, round(share * one.n))]
+    return found
+
+
+def _check(explanations: Sequence[Attributions]) -> None:
     if not explanations:
         raise NotApplicable("No model is explained yet, so there is no picture to draw.")
     for one in explanations:
@@ -112,20 +147,21 @@ def compute_pictures(
                 f"{one.model} was explained on columns of a table; pictures are drawn where rows "
                 "are arrays of pixels or steps."
             )
-    spans = [float(np.abs(_heat(one, row, output)).max(initial=0)) for one in explanations]
-    common = max(spans) if same_unit(explanations) else None
-    return [
-        _picture(one, row, output, common if common is not None else span)
-        for one, span in zip(explanations, spans, strict=True)
-    ]
 
 
-def _heat(one: Attributions, row: int, output: Label | None) -> Floats:
-    return _picture(one, row, output, 0.0).heat
+def _on_one_scale(
+    explanations: Sequence[Attributions], places: Sequence[Ints], output: Label | None
+) -> list[Picture]:
+    found = [_picture(one, at, output) for one, at in zip(explanations, places, strict=True)]
+    spans = [float(np.abs(one.heat).max(initial=0)) for one in found]
+    if same_unit(explanations):
+        spans = [max(spans)] * len(spans)
+    return [replace(one, span=span) for one, span in zip(found, spans, strict=True)]
 
 
-def _picture(one: Attributions, row: int, output: Label | None, span: float) -> Picture:
-    place, column = place_of_row(one, row), output_position(one, output)
+def _picture(one: Attributions, places: Ints, output: Label | None) -> Picture:
+    """The mean of the rows at these places."""
+    column, n = output_position(one, output), len(places)
     steps = one.feature_names[0].startswith("step ")
     shape = tuple(one.cell_shape or ())
     if len(shape) > (1 if steps else 2) and shape[-1] == 1:
@@ -133,24 +169,24 @@ def _picture(one: Attributions, row: int, output: Label | None, span: float) -> 
     if not 1 <= len(shape) <= (2 if steps else 3):
         raise NotApplicable(f"Rows of shape {shape} cannot be drawn as a picture or a sequence.")
     errors = np.zeros_like(one.values) if one.errors is None else one.errors
-    values, errors = (
-        np.asarray(part[place, :, column], dtype=np.float64).reshape(shape)
-        for part in (one.values, errors)
-    )
+    values = np.asarray(one.values[places, :, column].mean(axis=0), dtype=np.float64)
+    spread = np.sqrt((errors[places, :, column] ** 2).sum(axis=0)) / n
+    cells = np.asarray(one.data[places])
     return Picture(
         model=one.model,
-        row=row,
+        row=int(one.rows[places[0]]) if n == 1 else -1,
         output=one.output_names[column],
         space=one.space,
         base=float(one.base_values[column]),
-        prediction=float(one.predictions[place, column]),
-        cells=np.asarray(one.data[place]).reshape(shape),
-        values=values,
-        errors=errors,
-        span=span,
+        prediction=float(one.predictions[places, column].mean()),
+        cells=(cells[0] if n == 1 else cells.mean(axis=0)).reshape(shape),
+        values=values.reshape(shape),
+        errors=spread.reshape(shape),
+        span=0.0,
         feature_names=one.feature_names,
         exact=one.exact,
         method=one.method,
         is_sequence=steps,
         n_outputs=len(one.output_names),
+        n_rows=n,
     )

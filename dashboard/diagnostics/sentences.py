@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from ..contracts import OutputSpace
-from ..wording import listing, number, percent, quoted, shorten
+from ..wording import listing, number, percent, plural, quoted, shorten
+from .pictures import Picture
 from .waterfalls import Waterfall
 
 __all__ = ["explain_in_words"]
@@ -14,7 +18,9 @@ TELLING = 0.05  # share of all movement below which a feature is not worth a wor
 MOST = 3  # features named on either side
 
 
-def explain_in_words(waterfall: Waterfall, target: str = "", unit: str = "") -> str:
+def explain_in_words(
+    waterfall: Waterfall, target: str = "", unit: str = "", *, picture: Picture | None = None
+) -> str:
     """What the model answers for this row, how that differs from its average, and why.
 
     Plain text. Probabilities and log-odds are told as percentages; a number to predict in its
@@ -25,8 +31,10 @@ def explain_in_words(waterfall: Waterfall, target: str = "", unit: str = "") -> 
     Parameters
     ----------
     target : name of what is predicted, for numbers to predict.
+    picture : the same row as cells: it is told where they lie, since nobody knows a pixel by name.
     """
-    return " ".join([_answer(waterfall, target, unit), *_reasons(waterfall)])
+    reasons = _reasons(waterfall) if picture is None else _where(picture)
+    return " ".join([_answer(waterfall, target, unit), *reasons])
 
 
 def _share(value: float, one: Waterfall) -> float | None:
@@ -82,6 +90,37 @@ def _reasons(one: Waterfall) -> list[str]:
     if not found:
         found.append("Many features move it a little; none stands out.")
     return found
+
+
+def _where(one: Picture) -> list[str]:
+    """How few cells make half of the movement, and where those lie that have their way."""
+    heat = one.heat
+    size = np.abs(heat)
+    total = float(size.sum())
+    what = "step" if one.is_sequence else "pixel"
+    if total <= 0:
+        return [f"No {what} moves its answer."]
+    half = int(np.searchsorted(np.sort(size.reshape(-1))[::-1].cumsum() / total, 0.5)) + 1
+    said = f"Half of all movement comes from {half:,} of {plural(heat.size, what)}"
+    up = one.prediction >= one.base
+    place = _region(np.maximum(heat if up else -heat, 0.0))
+    return [f"{said}; most of what brings it {'up' if up else 'down'} lies {place}."]
+
+
+_DOWN, _ACROSS = ("upper", "", "lower"), ("left", "", "right")
+
+
+def _region(weight: npt.NDArray[np.floating[Any]]) -> str:
+    """The ninth of a picture, or the third of a sequence, that holds most of the weight."""
+    thirds = [np.arange(n) * 3 // n for n in weight.shape]
+    if weight.ndim == 1:
+        held = np.bincount(thirds[0], weight, minlength=3)
+        return ("at the start", "in the middle", "at the end")[int(held.argmax())]
+    cells = thirds[0][:, None] * 3 + thirds[1]
+    held = np.bincount(cells.reshape(-1), weight.reshape(-1), minlength=9)
+    down, across = divmod(int(held.argmax()), 3)
+    words = f"{_DOWN[down]} {_ACROSS[across]}".split()
+    return f"at the {' '.join(words)}" if words else "in the middle"
 
 
 def _bring(places: list[int]) -> str:

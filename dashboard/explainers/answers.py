@@ -144,7 +144,9 @@ def _margins(estimator: Any, last: Any, given: Any) -> FloatArray:
     options = _MARGIN.get(family_of(last))
     if options is not None:
         return _columns(estimator.predict(given, **options))
-    return _columns(estimator.decision_function(given))
+    # half of the log-odds, where boosting has the loss of AdaBoost
+    is_half = type(last).__name__ == "GradientBoostingClassifier" and last.loss == "exponential"
+    return _columns(estimator.decision_function(given)) * (2.0 if is_half else 1.0)
 
 
 def _shares(estimator: Any, given: Any) -> FloatArray:

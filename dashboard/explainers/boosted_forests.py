@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import NotApplicable
-from .fitted_forests import single
-from .forests import Choice, FloatArray, Forest, Tree, Unit, dense
+from .fitted_forests import double, single
+from .forests import Choice, FloatArray, Forest, Tree, Unit
 
 __all__ = ["catboost_told", "read_boosted", "xgboost_range"]
 
@@ -73,9 +73,10 @@ def _xgboost(estimator: Any) -> Forest:
 
     def matrix(rows: Any) -> FloatArray:
         found = single(rows)
-        return found if np.isnan(missing) else np.where(found == missing, np.nan, found)
+        return np.where(found == missing, np.nan, found)
 
-    return Forest(tuple(trees), base, _xgboost_unit(objective), matrix, booster.num_features())
+    read = single if np.isnan(missing) else matrix
+    return Forest(tuple(trees), base, _xgboost_unit(objective), read, booster.num_features())
 
 
 def _xgboost_unit(objective: str) -> Unit:
@@ -146,11 +147,7 @@ def _lightgbm(booster: Any) -> Forest:
         for at, each in enumerate(told["tree_info"])
     ]
     n_columns = int(told["max_feature_idx"]) + 1
-
-    def matrix(rows: Any) -> FloatArray:
-        return np.asarray(dense(rows).astype(np.float64))
-
-    return Forest(tuple(trees), np.zeros(n_outputs), unit, matrix, n_columns)
+    return Forest(tuple(trees), np.zeros(n_outputs), unit, double, n_columns)
 
 
 def _nodes(root: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any], int, int]]:

@@ -18,6 +18,7 @@ from ..contracts import OutputSpace, Work
 from ..errors import NotApplicable
 from .forest_reading import forest_of
 from .forests import UNITS, Forest, Tree
+from .leaf_paths import seconds_by_row, values_by_row
 from .leaf_tables import background_pairs, background_tables, path_rows, path_tables
 from .subjects import EngineResult, Game, Subject
 
@@ -55,7 +56,7 @@ def leaves_of(tree: Tree, *, pairs: bool) -> dict[int, Leaf]:
     found: dict[int, Leaf] = {}
     waiting: list[tuple[int, int, tuple[int, ...], tuple[float, ...]]] = [(0, -1, (), ())]
     cover = np.where(tree.cover > 0, tree.cover, np.nan)
-    left, right, asked = tree.left.tolist(), tree.right.tolist(), tree.feature.tolist()
+    left, right, asked = tree.left.tolist(), tree.right.tolist(), tree.players.tolist()
     while waiting:
         node, beside, features, z = waiting.pop()
         low, high, feature = left[node], right[node], asked[node]
@@ -95,8 +96,8 @@ def patterns_of(
             if features:
                 yield leaves[node], pattern
             continue
-        feature = int(tree.feature[node])
-        goes_left = tree.goes_left(node, columns[feature])
+        feature = int(tree.players[node])
+        goes_left = tree.goes_left(node, columns[tree.feature[node]])
         known = feature in features
         at = kind(features.index(feature) if known else len(features))
         below = features if known else (*features, feature)
@@ -135,12 +136,14 @@ class BulkTrees:
     def seconds(self, subject: Subject, n_rows: int, n_background: int) -> float:
         """From the sizes of the leaves' tables and the number of look-ups."""
         forest = forest_of(subject)
-        d, leaves = forest.mean_features, forest.n_leaves
-        looked_up = leaves * n_rows * d * d * forest.n_outputs * 2e-10
         if self.game == "path-dependent":
-            cells = float(min(2.0**d, max(2 * n_rows, _DENSE)) * d)
-            return 0.02 + looked_up + leaves * (2.2e-5 + cells * 5e-9)
-        return 0.02 + looked_up + leaves * (5e-5 if d <= _SMALL else 3e-4)
+            by_table = _seconds_by_table(forest, n_rows)
+            if forest.has_choices or forest.is_merged:
+                return by_table
+            return min(by_table, seconds_by_row(forest, n_rows))
+        d, leaves = forest.mean_features, forest.n_leaves
+        each = 5e-5 if d <= _SMALL else 3e-4
+        return 0.02 + _seconds_of_looking(forest, n_rows) + leaves * each
 
     def explain(
         self,
@@ -161,8 +164,21 @@ class BulkTrees:
     def on_matrix(
         self, forest: Forest, matrix: FloatArray, others: FloatArray | None, work: Work
     ) -> FloatArray:
-        """Values `(n, n_columns, n_outputs)` for rows of the matrix, against background rows."""
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        """Values `(n, n_columns, n_outputs)` for rows of the matrix, against background rows.
+
+        Few rows are computed leaf by leaf and row by row, which takes no tables of patterns.
+        """
+        n = len(matrix)
+        few = others is None and not forest.has_choices and not forest.is_merged
+        if few and seconds_by_row(forest, n) < _seconds_by_table(forest, n):
+            return values_by_row(forest, matrix, work)
+        return self.by_tables(forest, matrix, others, work)
+
+    def by_tables(
+        self, forest: Forest, matrix: FloatArray, others: FloatArray | None, work: Work
+    ) -> FloatArray:
+        """The same from tables of patterns, whatever the number of rows."""
+        from threadpoolctl import threadpool_limits
 
         columns = np.ascontiguousarray(matrix.T)
         beside = None if others is None else np.ascontiguousarray(others.T)
@@ -173,6 +189,17 @@ class BulkTrees:
                 work.progress(at, len(forest.trees), f"Tree {at + 1:,} of {len(forest.trees):,}")
                 _add(tree, columns, beside, values, work.check)
         return values.transpose(2, 1, 0)
+
+
+def _seconds_of_looking(forest: Forest, n: int) -> float:
+    return forest.n_leaves * n * forest.mean_features**2 * forest.n_outputs * 2e-10
+
+
+def _seconds_by_table(forest: Forest, n: int) -> float:
+    """What path-dependent tables take, and looking n rows up in them."""
+    sizes = forest.path_sizes
+    cells = float((np.minimum(2.0**sizes, max(2 * n, _DENSE)) * sizes).sum())
+    return 0.02 + _seconds_of_looking(forest, n) + forest.n_leaves * 2.4e-5 + cells * 5e-9
 
 
 def _add(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..errors import NotApplicable
 from .forests import Choice, FloatArray, Forest, Tree, Unit, dense
 
-__all__ = ["read_fitted"]
+__all__ = ["double", "fitted_tree", "read_fitted", "single"]
 
 _FORESTS = {
     "RandomForestClassifier",
@@ -46,17 +46,24 @@ def single(rows: Any) -> FloatArray:
     return np.asarray(dense(rows).astype(np.float32).astype(np.float64))
 
 
+def double(rows: Any) -> FloatArray:
+    """Rows as they are."""
+    return np.asarray(dense(rows).astype(np.float64))
+
+
 def _averaged(estimator: Any, members: list[Any]) -> Forest:
     is_classifier = hasattr(estimator, "classes_")
     if is_classifier and estimator.n_outputs_ > 1:
         raise NotApplicable("The trees answer several classes at once.")
-    trees = tuple(_tree(each.tree_, 1.0 / len(members), is_classifier) for each in members)
+    trees = tuple(
+        fitted_tree(each.tree_, 1.0 / len(members), normalise=is_classifier) for each in members
+    )
     unit: Unit = "probability" if is_classifier else "value"
     n_outputs = trees[0].values.shape[1]
     return Forest(trees, np.zeros(n_outputs), unit, single, int(estimator.n_features_in_))
 
 
-def _tree(tree: Any, scale: float, normalise: bool) -> Tree:
+def fitted_tree(tree: Any, scale: float, *, normalise: bool) -> Tree:
     values = tree.value.reshape(tree.node_count, -1).astype(np.float64)
     if normalise:
         values = values / values.sum(axis=1, keepdims=True)
@@ -85,7 +92,9 @@ def _boosted(estimator: Any) -> Forest:
     trees = []
     for stage in estimator.estimators_:
         for at, member in enumerate(stage):
-            trees.append(_in_column(_tree(member.tree_, rate * scale, False), at, n_outputs))
+            trees.append(
+                _in_column(fitted_tree(member.tree_, rate * scale, normalise=False), at, n_outputs)
+            )
     row = np.zeros((1, int(estimator.n_features_in_)), dtype=np.float32)
     base = np.asarray(estimator._raw_predict_init(row), dtype=np.float64).reshape(-1) * scale
     unit: Unit = "log-odds" if hasattr(estimator, "classes_") else "value"
@@ -120,17 +129,13 @@ def _histograms(estimator: Any) -> Forest:
     flags = estimator.is_categorical_
     n_columns = int(estimator.n_features_in_)
     if flags is None:
-        return Forest(tuple(trees), base, unit, _double, n_columns)
+        return Forest(tuple(trees), base, unit, double, n_columns)
     source = np.concatenate([np.flatnonzero(flags), np.flatnonzero(~flags)])
 
     def encode(rows: Any) -> FloatArray:
         return np.asarray(estimator._preprocessor.transform(rows), dtype=np.float64)
 
     return Forest(tuple(trees), base, unit, encode, n_columns, source)
-
-
-def _double(rows: Any) -> FloatArray:
-    return np.asarray(dense(rows).astype(np.float64))
 
 
 def _known(estimator: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,6 +12,7 @@ import numpy as np
 from ..contracts import canonical_label
 from ..errors import NotApplicable
 from .boosted_forests import read_boosted
+from .combined_forests import read_combined
 from .fitted_forests import read_fitted
 from .forests import Forest
 from .subjects import Subject
@@ -21,7 +23,7 @@ _READ: WeakKeyDictionary[Subject, Forest | str] = WeakKeyDictionary()
 
 
 def forest_of(subject: Subject) -> Forest:
-    """The trees of a model, with the outputs of `subject`.
+    """The trees of a model, with the outputs of `subject` and its features as players.
 
     Raises
     ------
@@ -30,7 +32,7 @@ def forest_of(subject: Subject) -> Forest:
     found = _READ.get(subject)
     if found is None:
         try:
-            found = _matched(_read(subject.estimator), subject)
+            found = _matched(_read(subject.estimator), subject).merged(subject.sources)
         except NotApplicable as reason:
             found = str(reason)
         _READ[subject] = found
@@ -41,7 +43,7 @@ def forest_of(subject: Subject) -> Forest:
 
 def _read(estimator: Any) -> Forest:
     kinds = {(kind.__module__.split(".")[0], kind.__name__) for kind in type(estimator).__mro__}
-    for read in (read_fitted, read_boosted):
+    for read in (read_fitted, read_boosted, partial(read_combined, read=_read)):
         forest = read(estimator, kinds)
         if forest is not None:
             if not forest.trees:

@@ -65,6 +65,8 @@ class Tree:
     values : `(nodes, n_outputs)` float64; those of leaves count.
     cover : `(nodes,)` float64, the training's own counts (or weights, or hessians).
     choices : node → split by category, in place of its threshold.
+    player : `(nodes,)` int32, the first of the columns that are made of the same feature as the one
+        that is asked for; None where every column is a feature of its own.
     """
 
     left: IntArray
@@ -75,6 +77,12 @@ class Tree:
     values: FloatArray
     cover: FloatArray
     choices: Mapping[int, Choice] = field(default_factory=dict)
+    player: IntArray | None = None
+
+    @property
+    def players(self) -> IntArray:
+        """`(nodes,)` whose value a split changes: columns of one feature are known together."""
+        return self.feature if self.player is None else self.player
 
     def goes_left(self, node: int, column: FloatArray) -> BoolArray:
         """Which values of the column of `node` go to its left child."""
@@ -149,11 +157,11 @@ class Forest:
     def n_outputs(self) -> int:
         return len(self.base)
 
-    @property
+    @cached_property
     def counted(self) -> bool:
         return all(bool((tree.cover[tree.order()] > 0).all()) for tree in self.trees)
 
-    @property
+    @cached_property
     def passable(self) -> bool:
         """Whether every split was reached in training; leaves may be empty."""
         return all(
@@ -161,11 +169,30 @@ class Forest:
             for tree in self.trees
         )
 
-    @property
+    @cached_property
     def has_choices(self) -> bool:
         return any(tree.choices for tree in self.trees)
 
-    @property
+    @cached_property
+    def is_merged(self) -> bool:
+        """Whether columns that are made of the same feature are known together."""
+        return any(tree.player is not None for tree in self.trees)
+
+    def merged(self, sources: IntArray | None) -> Forest:
+        """The same forest, in which columns with the same source are one player.
+
+        `sources` are by columns of what the model is given. Values of a player are those of its
+        first column; its other columns have none.
+        """
+        if sources is None or len(np.unique(sources)) == len(sources):
+            return self
+        own = np.asarray(sources if self.source is None else np.asarray(sources)[self.source])
+        _, first, place = np.unique(own, return_index=True, return_inverse=True)
+        players = first[place].astype(np.int32)
+        trees = tuple(replace(tree, player=players[tree.feature]) for tree in self.trees)
+        return replace(self, trees=trees)
+
+    @cached_property
     def n_leaves(self) -> int:
         return sum(int(tree.is_leaf.sum()) for tree in self.trees)
 
@@ -180,15 +207,24 @@ class Forest:
                 if tree.left[node] < 0:
                     sizes.append(len(features))
                     continue
-                below = features | {int(tree.feature[node])}
+                below = features | {int(tree.players[node])}
                 waiting += [(int(tree.left[node]), below), (int(tree.right[node]), below)]
         return np.array(sizes)
 
-    @property
+    @cached_property
+    def thresholds(self) -> tuple[FloatArray, ...]:
+        """The different thresholds of each column, in order."""
+        asked = [np.flatnonzero(tree.left >= 0) for tree in self.trees]
+        pairs = list(zip(self.trees, asked, strict=True))
+        columns = np.concatenate([tree.feature[at] for tree, at in pairs])
+        values = np.concatenate([tree.threshold[at] for tree, at in pairs])
+        return tuple(np.unique(values[columns == column]) for column in range(self.n_columns))
+
+    @cached_property
     def widest(self) -> int:
         return int(self.path_sizes.max())
 
-    @property
+    @cached_property
     def mean_features(self) -> float:
         return float(self.path_sizes.mean())
 

@@ -54,7 +54,7 @@ def tree_interactions(subject: Subject, rows: Any, background: Any, work: Work) 
     matrix = forest.matrix(rows)
     n, m = matrix.shape
     _check_size(n, m, forest.n_outputs)
-    if n <= FEW and forest.counted and not forest.has_choices:
+    if n <= FEW and forest.counted and not (forest.has_choices or forest.is_merged):
         return _by_shap(forest, matrix, work)
     values = np.zeros((forest.n_outputs, m, m, n))
     columns = np.ascontiguousarray(matrix.T)

@@ -24,6 +24,7 @@ __all__ = [
     "background_pairs",
     "background_tables",
     "bits_of",
+    "gauss_points",
     "path_interactions",
     "path_rows",
     "path_tables",
@@ -39,7 +40,7 @@ def bits_of(patterns: IntArray, d: int) -> FloatArray:
 
 
 @lru_cache(maxsize=128)
-def _points(d: int) -> tuple[FloatArray, FloatArray]:
+def gauss_points(d: int) -> tuple[FloatArray, FloatArray]:
     """Points and weights on [0, 1], exact for polynomials of degree d - 1."""
     at, weights = np.polynomial.legendre.leggauss(max((d + 1) // 2, 1))
     return (at + 1) / 2, weights / 2
@@ -59,7 +60,7 @@ def path_tables(z: FloatArray, values: FloatArray) -> FloatArray:
     `(L, d, 2^d)` float64.
     """
     n_leaves, d = z.shape
-    t, weights = _points(d)
+    t, weights = gauss_points(d)
     missed = z[..., None] * (1 - t)
     met = missed + t
     products = np.broadcast_to(weights[:, None], (n_leaves, len(t), 1))
@@ -92,7 +93,7 @@ def path_rows(z: FloatArray, patterns: IntArray) -> FloatArray:
     patterns : `(p,)`, where they are fewer than all.
     """
     d = len(z)
-    t, weights = _points(d)
+    t, weights = gauss_points(d)
     met_bits = bits_of(patterns, d)  # (p, d)
     factors = z[:, None, None] * (1 - t)[:, None] + t[:, None] * met_bits.T[:, None]
     products = np.prod(factors, axis=0) * weights[:, None]
@@ -118,7 +119,7 @@ def path_interactions(z: FloatArray, patterns: IntArray) -> FloatArray:
     `(d (d-1) / 2, p)` for the pairs of `np.triu_indices(d, 1)`.
     """
     d = len(z)
-    t, weights = _points(d - 1)
+    t, weights = gauss_points(d - 1)
     met_bits = bits_of(patterns, d).T
     factors = z[:, None, None] * (1 - t)[:, None] + t[:, None] * met_bits[:, None]
     products = np.prod(factors, axis=0) * weights[:, None]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..contracts import OutputSpace, Work
+from .combined_forests import affine_target
 from .forest_reading import is_first
 from .forests import dense
 from .subjects import EngineResult, Game, Subject
@@ -36,7 +37,9 @@ class LinearModels:
 
     def refuses(self, subject: Subject, space: OutputSpace) -> str:
         """Why not: no coefficients, a link function, probabilities."""
-        estimator = subject.estimator
+        estimator, changed = _unchanged(subject.estimator)
+        if changed is None:
+            return "The target is changed in a way after which a linear sum does not add up."
         kinds = [kind for kind in type(estimator).__mro__ if kind.__module__.startswith("sklearn.")]
         home = kinds[0].__module__.split(".")[1] if kinds else ""
         if home not in _HOMES or getattr(estimator, "coef_", None) is None:
@@ -76,7 +79,7 @@ class LinearModels:
 
 def linear_parts(subject: Subject) -> tuple[FloatArray, FloatArray] | None:
     """Coefficients `(n_outputs, m)` and intercepts `(n_outputs,)`; None where they do not fit."""
-    estimator = subject.estimator
+    estimator, changed = _unchanged(subject.estimator)
     found = estimator.coef_
     found = found.toarray() if hasattr(found, "toarray") else found
     coefficients = np.atleast_2d(np.asarray(found, dtype=np.float64))
@@ -89,7 +92,16 @@ def linear_parts(subject: Subject) -> tuple[FloatArray, FloatArray] | None:
         intercept = np.concatenate([-intercept, intercept])
     if len(coefficients) != wanted or len(intercept) not in (1, wanted):
         return None
-    return coefficients, np.broadcast_to(intercept, (wanted,)).copy()
+    factors, shifts = (1.0, 0.0) if changed is None else changed
+    intercept = np.broadcast_to(intercept, (wanted,)) * factors + shifts
+    return coefficients * np.reshape(factors, (-1, 1)), intercept
+
+
+def _unchanged(estimator: Any) -> tuple[Any, tuple[Any, Any] | None]:
+    """The model of a changed target, and factors and shifts from its answer; None: no such."""
+    if type(estimator).__name__ != "TransformedTargetRegressor":
+        return estimator, (1.0, 0.0)
+    return estimator.regressor_, affine_target(estimator)
 
 
 LINEAR = LinearModels()

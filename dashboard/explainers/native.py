@@ -19,7 +19,7 @@ from ..errors import NotApplicable
 from .boosted_forests import catboost_told, xgboost_range
 from .forest_reading import forest_of, is_first
 from .subjects import EngineResult, Game, Subject
-from .trees import in_parts
+from .trees import MERGED, in_parts
 
 __all__ = ["NativeTrees", "catboost_pool", "own_interactions", "xgboost_rows"]
 
@@ -52,6 +52,8 @@ class NativeTrees:
         """Why not: another library, probabilities, or an answer that is no sum of its trees."""
         if not self._is_mine(subject.estimator):
             return f"The model is no booster of {self.method.split(':')[0]}."
+        if subject.sources is not None and len(set(subject.sources)) < len(subject.sources):
+            return MERGED
         if space is OutputSpace.PROBABILITY:
             return "Its own contributions add up to log-odds, not to probabilities."
         known = _REFUSED.setdefault(subject, {})

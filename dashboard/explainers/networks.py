@@ -19,7 +19,8 @@ from ..models.network_inputs import InputSpec, input_arrays
 from ..models.networks import KERAS_LOCK, input_specs, network_batch
 from ..wording import number
 from .answers import CLIP
-from .gradients import Sums, design_for, integrand, samples_for, summed
+from .convolutions import quick_convolutions
+from .gradients import Sums, design_for, integrand, samples_for, slopes_at, summed
 from .outputs import Answer, before_activation, flat_outputs, match_answers
 from .subjects import EngineResult, Game, Subject
 
@@ -32,6 +33,7 @@ _MOST_TURNS = 3  # doublings of the samples where a row's sum is further off tha
 _SPEED = 3e10  # multiplications a second of two cores, at a guess
 _BYTES = 64 << 20  # of the values of one output in one call
 _MOST_VALUES = 4_000_000  # of one row
+_MOST_ENDS = 32_000_000  # slopes at rows and background rows that are kept
 _PROBE = 64  # rows of each kind on which answers and outputs are compared
 _CUT = math.log((1 - CLIP) / CLIP)
 _SURE = 3.0  # standard errors that a row's sum may be off
@@ -225,6 +227,11 @@ class _Lines:
             columns[:, self.column_of[cell]] += cells[:, cell]
         return columns
 
+    def with_ends(self) -> bool:
+        """Whether the slopes at all ends of lines are few enough to be kept."""
+        n = len(self.truth) + len(self.background[0])
+        return n * len(self.column_of) * len(self.answers) <= _MOST_ENDS
+
     def batch(self) -> int:
         """Gradients in one call."""
         cells = max(1, len(self.column_of))
@@ -353,8 +360,8 @@ def _reader(each: Any, network: Any, specs: Sequence[InputSpec]) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _graph(network: Any, answers: tuple[Answer, ...], scores: bool) -> Any:
-    """The traced gradients of one network for these answers."""
+def _graphs(network: Any, answers: tuple[Answer, ...], scores: bool, ends: bool) -> tuple[Any, Any]:
+    """The traced sums along lines of one network for these answers, and its slopes at points."""
     import keras
 
     specs = input_specs(network)
@@ -367,8 +374,8 @@ def _graph(network: Any, answers: tuple[Answer, ...], scores: bool) -> Any:
         columns = [each.read(outputs, ops) for each in answers]
         return ops.concatenate([column[:, None] for column in columns], axis=1)
 
-    with KERAS_LOCK:
-        return integrand(specs, answered)
+    with KERAS_LOCK, quick_convolutions(_layers(network)):
+        return integrand(specs, answered, ends=ends), slopes_at(specs, answered)
 
 
 def _sampled(lines: _Lines, samples: int, seed: int, work: Work) -> tuple[Sums, FloatArray]:
@@ -384,8 +391,10 @@ def _sampled(lines: _Lines, samples: int, seed: int, work: Work) -> tuple[Sums, 
     """
     import tensorflow as tf
 
-    graph = _graph(lines.network, lines.answers, lines.scores)
+    known = lines.with_ends()
+    graph, slopes = _graphs(lines.network, lines.answers, lines.scores, known)
     background = [tf.constant(array) for array in lines.background]
+    ends = _ends(lines, slopes) if known else None
 
     def take(rows: npt.NDArray[Any], samples: int, turn: int) -> Sums:
         def each(done: int) -> None:
@@ -394,7 +403,8 @@ def _sampled(lines: _Lines, samples: int, seed: int, work: Work) -> tuple[Sums, 
 
         arrays = [array[rows] for array in lines.rows]
         design = design_for(arrays, len(lines.background[0]), samples, seed, turn)
-        return summed(graph, arrays, background, design, lines.batch(), each)
+        some = ends and (ends[0][:, rows], ends[1])
+        return summed(graph, arrays, background, design, lines.batch(), each, some)
 
     sums = take(np.arange(len(lines.truth)), samples, 0)
     for turn in range(_MOST_TURNS + 1):
@@ -406,6 +416,19 @@ def _sampled(lines: _Lines, samples: int, seed: int, work: Work) -> tuple[Sums, 
             sums = sums.plus(off, take(off, samples << turn, turn + 1))
     _check_complete(gaps, allowed, lines.size)
     return sums, gaps
+
+
+def _ends(lines: _Lines, slopes: Any) -> tuple[npt.NDArray[Any], Any]:
+    """Slopes `(k, …, M)` at the rows, and as a tensor those at the background rows."""
+    import tensorflow as tf
+
+    found = []
+    for arrays in (lines.rows, lines.background):
+        size = lines.batch()
+        parts = range(0, len(arrays[0]), size)
+        each = [np.asarray(slopes(*(one[at : at + size] for one in arrays))) for at in parts]
+        found.append(np.concatenate(each, axis=1))
+    return found[0], tf.constant(found[1])
 
 
 def _check_complete(gaps: FloatArray, allowed: FloatArray, size: FloatArray) -> None:

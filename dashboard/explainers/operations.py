@@ -17,7 +17,7 @@ __all__ = ["OPERATIONS", "Operation"]
 Answer = tuple[dict[str, Any], Sequence[Any]]
 Operation = Callable[[Model, Mapping[str, Any], Mapping[str, Any], Work], Answer]
 
-# Module and function below this package.
+# Module and function; those of another package with its name before them.
 _HOMES = {
     "plan": "planning.plan",
     "explain": "planning.explain",
@@ -29,6 +29,11 @@ _HOMES = {
     "permute": "permutation.permute",
     "drop_columns": "drop_columns.drop_columns",
     "words": "words.take_words",
+    "can_refit": "refitting.fitting.can_refit",
+    "fit_fold": "refitting.fitting.fit_fold",
+    "inner_curves": "refitting.inner_curves.inner_curves",
+    "layers": "refitting.layers.layers",
+    "search_results": "refitting.search_results.search_results",
 }
 
 
@@ -36,8 +41,9 @@ def _late(home: str) -> Operation:
     def run(
         model: Model, tables: Mapping[str, Any], arguments: Mapping[str, Any], work: Work
     ) -> Answer:
-        module, _, function = home.partition(".")
-        operation: Operation = getattr(import_module(f".{module}", __package__), function)
+        module, _, function = home.rpartition(".")
+        place = f".{module}" if "." not in module else f"..{module}"
+        operation: Operation = getattr(import_module(place, __package__), function)
         return operation(model, tables, arguments, work)
 
     return run

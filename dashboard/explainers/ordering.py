@@ -11,7 +11,7 @@ from ..data import EvalSet
 from ..wording import count, plural
 from .subjects import IntArray
 
-__all__ = ["background_of", "background_positions", "digest_of", "stratified_order"]
+__all__ = ["background_of", "background_positions", "digest_of", "strata_of", "stratified_order"]
 
 # Parts of equal size into which a target of numbers is cut.
 STRATA = 20
@@ -50,7 +50,7 @@ def stratified_order(evalset: EvalSet, seed: int) -> IntArray:
     its m rows comes at a random place of the i-th of m equal parts of the whole.
     """
     rng = np.random.default_rng([seed, 2])
-    strata = _strata(evalset.target)
+    strata = strata_of(evalset.target)
     order = rng.permutation(evalset.n)
     order = order[np.argsort(strata[order], kind="stable")]
     sizes = np.bincount(strata)
@@ -61,7 +61,7 @@ def stratified_order(evalset: EvalSet, seed: int) -> IntArray:
     return found
 
 
-def _strata(target: Target) -> IntArray:
+def strata_of(target: Target) -> IntArray:
     """`(n,)` class codes, or the parts of a target of numbers; from 0 without gaps of meaning."""
     y = np.asarray(target.y)
     if y.ndim == 2:

@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -237,11 +238,23 @@ def _unwrapped(estimator: Any) -> Any:
 
 def _steps(estimator: Any) -> list[Any] | None:
     """The steps of a pipeline, those of a pipeline at its end one by one; else None."""
+    if type(estimator).__name__ == "TransformedTargetRegressor":
+        return _steps_below(estimator)
     steps = getattr(estimator, "steps", None)
     if not isinstance(steps, list) or not steps:
         return None
     last = _unwrapped(steps[-1][1])
     return [*(step for _, step in steps[:-1]), *(_steps(last) or [last])]
+
+
+def _steps_below(estimator: Any) -> list[Any] | None:
+    """The same for the pipeline inside, whose last step keeps the change of the target."""
+    below = _steps(getattr(estimator, "regressor_", None))
+    if below is None:
+        return None
+    changed = copy(estimator)
+    changed.regressor_ = below[-1]
+    return [*below[:-1], changed]
 
 
 def _sources(steps: list[Any], given: Any, n_features: int) -> IntArray | None:

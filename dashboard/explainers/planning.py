@@ -174,6 +174,8 @@ def _measured(
             chosen = _quickest(offers.values(), wanted)
             if chosen is None or chosen.notes or time.monotonic() - start > MEASURING:
                 break
+            if game == "auto" and wanted == GAMES[0] and _is_beaten(chosen, offers.values()):
+                break
             work.check()
             work.progress(0, 1, f"Measuring {chosen.method}")
             offers[chosen.key] = _trial(chosen, request, work)
@@ -181,6 +183,15 @@ def _measured(
         if chosen is not None and chosen.exact and chosen.notes and _first(chosen) <= ENOUGH:
             break  # quick, exact and comparable: the others are alternatives
     return offers
+
+
+def _is_beaten(offer: Offer, others: Iterable[Offer]) -> bool:
+    """Whether trees answer exactly by their own counts before this one gives background values.
+
+    Measuring it would keep the first answer waiting for times that decide nothing.
+    """
+    own = [_first(o) for o in others if not o.refusal and o.exact and o.game == "path-dependent"]
+    return bool(own) and min(own) < _first(offer) and (not offer.exact or _first(offer) > ENOUGH)
 
 
 def _first(offer: Offer) -> float:
@@ -233,11 +244,13 @@ def _trial(offer: Offer, request: Request, work: Work) -> Offer:
             return replace(offer, refusal=_sentence(offer.method, block))
         if len(times) > 1 and times[-1] > SLOW / 2:
             break
+        if len(times) == 1 and times[0] > EQUAL / 2:
+            del sizes[1]  # it is not for its libraries that it takes long; more rows say more
     if not times:
         return _unfinished(offer, _engines()[offer.key].level == "raw")
     size = sizes[len(times) - 1]
     per_row = times[-1] / size
-    if len(times) == 3 and sizes[2] > sizes[1]:
+    if len(times) == 3 and sizes[2] > sizes[1]:  # the first of them loaded libraries
         per_row = max((times[2] - times[1]) / (sizes[2] - sizes[1]), per_row / 20)
     if offer.seconds_fixed > 2 * MORE * offer.seconds_per_row:
         # making tables dwarfs a few rows, so that their difference would be noise

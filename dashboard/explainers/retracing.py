@@ -1,7 +1,8 @@
 """Forests asked again for shuffled values, where only the paths that meet them are walked anew.
 
-A row keeps its leaf in every tree whose path to it asks nothing about the shuffled columns. The
-answers are those of the forest itself, summed over the trees in its own order.
+A row keeps its leaf in every tree whose path to it asks nothing about the shuffled columns, or
+lets the new values pass as it did the old ones. The answers are those of the forest itself, summed
+over the trees in its own order.
 """
 
 from __future__ import annotations
@@ -40,19 +41,24 @@ _KINDS = frozenset(
 )  # fmt: skip
 MOST_CELLS = 200_000_000
 """Rows × columns × trees up to which the paths are kept in mind."""
-AT_ONCE = 4
-"""Trees walked at a time: bounds what waits to be summed."""
+MOST_BOUNDS = 50_000_000
+"""Nodes × columns of all trees for which the values that pass are kept."""
 CHECKED = 50
 """Rows on which the answers are compared with the model's own."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Tree:
-    """One tree: its walker, `(n_nodes, k)` values, `(n_nodes, m)` columns asked on the way."""
+    """One tree: its walker, `(n_nodes, k)` values, and the leaf of each row.
+
+    `low`, `high`: `(m, n_nodes)`; a row that reaches a node has in each column a value above `low`
+    and up to `high`.
+    """
 
     walker: Any
     values: Floats
-    asked: npt.NDArray[np.bool_]
+    low: npt.NDArray[np.float32]
+    high: npt.NDArray[np.float32]
     leaves: Ints
 
 
@@ -69,38 +75,60 @@ class Retraced:
     def answers(self, changes: Sequence[Change]) -> RawPredictions:
         """For each change `(lent, columns)` all rows with these columns of the rows `lent`."""
         n, k = len(self._matrix), self._trees[0].values.shape[1]
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for place, (_, columns) in enumerate(changes):
+            alike.setdefault(tuple(columns), []).append(place)
         total = np.zeros((len(changes), n, k))
         threads = max(1, min(get_settings().threads, os.cpu_count() or 1))
+        step = -(-n // threads)
+        parts = [slice(start, min(start + step, n)) for start in range(0, n, step)]
         with ThreadPoolExecutor(threads) as pool:
-            for start in range(0, len(self._trees), AT_ONCE):
-                some = self._trees[start : start + AT_ONCE]
-                for tree, walked in zip(
-                    some, pool.map(lambda tree: self._walked(tree, changes), some), strict=True
-                ):
-                    stay = tree.values[tree.leaves]
-                    for place, (rows, leaves) in enumerate(walked):
-                        moved = stay.copy()
-                        moved[rows] = tree.values[leaves]
-                        total[place] += moved
+            list(pool.map(lambda part: self._sum(part, changes, alike, total[:, part]), parts))
         total /= len(self._trees)
         flat = total.reshape(-1, k)
         if self._classes is None:
             return RawPredictions(labels=flat[:, 0])
         return RawPredictions(scores=flat, classes=self._classes)
 
-    def _walked(self, tree: _Tree, changes: Sequence[Change]) -> list[tuple[Ints, Ints]]:
-        """For each change the rows that can end elsewhere, and the leaves where they end."""
-        found = []
-        known: dict[tuple[int, ...], Ints] = {}
-        for lent, columns in changes:
-            key = tuple(columns)
-            at = np.concatenate([self._places[column] for column in key])
-            if key not in known:
-                known[key] = np.flatnonzero(np.any(tree.asked[:, at], axis=1)[tree.leaves])
-            rows = known[key]
-            moved = self._matrix[rows]
-            moved[:, at] = self._matrix[lent[rows][:, None], at]
-            found.append((rows, tree.walker.apply(moved)))
+    def _sum(
+        self,
+        part: slice,
+        changes: Sequence[Change],
+        alike: Mapping[tuple[int, ...], list[int]],
+        total: Floats,
+    ) -> None:
+        """Add the answers of every tree for some of the rows, in the order of the trees."""
+        matrix = self._matrix[part]
+        lent = {
+            columns: np.stack([changes[place][0][part] for place in places])
+            for columns, places in alike.items()
+        }
+        for tree in self._trees:
+            for columns, places in alike.items():
+                at = np.concatenate([self._places[column] for column in columns])
+                found = self._walked(tree, matrix, tree.leaves[part], lent[columns], at)
+                for place, leaves in zip(places, found, strict=True):
+                    total[place] += tree.values.take(leaves, axis=0)
+
+    def _walked(
+        self,
+        tree: _Tree,
+        matrix: npt.NDArray[np.float32],
+        leaves: Ints,
+        lent: Ints,
+        at: Ints,
+    ) -> Ints:
+        """`(changes, rows)` the leaves that the rows reach with columns `at` of the rows `lent`."""
+        found = np.repeat(leaves[None], len(lent), axis=0)
+        stays: npt.NDArray[np.bool_] = np.ones(lent.shape, dtype=bool)
+        for column in at:
+            values = self._matrix[:, column][lent]
+            low, high = tree.low[column][leaves], tree.high[column][leaves]
+            stays &= ((values > low) & (values <= high)) | np.isneginf(low)
+        moves, rows = np.nonzero(~stays)
+        moved = matrix[rows]
+        moved[:, at] = self._matrix[lent[moves, rows][:, None], at]
+        found[moves, rows] = tree.walker.apply(moved)
         return found
 
 
@@ -120,7 +148,10 @@ def retraced(model: Model, rows: Any, asked: Asked) -> Retraced | None:
         return None
     if forest.n_outputs_ != 1 or not type(forest).__module__.startswith("sklearn."):
         return None
-    if len(rows) * len(subject.sources) * len(_members(subject)) > MOST_CELLS:
+    n_columns, members = len(subject.sources), _members(subject)
+    if len(rows) * n_columns * len(members) > MOST_CELLS:
+        return None
+    if n_columns * sum(each.tree_.node_count for each in members) > MOST_BOUNDS:
         return None
     made_rows = subject.prepare(raw_rows(subject, rows))
     matrix = np.ascontiguousarray(np.asarray(made_rows), dtype=np.float32)
@@ -165,20 +196,29 @@ def _places(subject: Subject, rows: pd.DataFrame) -> dict[int, Ints]:
 
 def _tree(tree: Any, matrix: npt.NDArray[np.float32]) -> _Tree:
     values = tree.value.reshape(tree.node_count, -1).astype(np.float64)
-    return _Tree(tree, values, _asked(tree), tree.apply(matrix).astype(np.int64))
+    return _Tree(tree, values, *_bounds(tree), tree.apply(matrix).astype(np.int64))
 
 
-def _asked(tree: Any) -> npt.NDArray[np.bool_]:
-    """`(n_nodes, m)` the columns that are asked about on the way to each node."""
-    asked = np.zeros((tree.node_count, tree.n_features), dtype=bool)
+def _bounds(tree: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """`(m, n_nodes)` between which values, above and up to, rows on the way to each node lie."""
+    low = np.full((tree.n_features, tree.node_count), -np.inf, dtype=np.float32)
+    high = np.full_like(low, np.inf)
+    # the largest float32 up to each threshold: values are float32, and compare with it alike
+    limit = tree.threshold.astype(np.float32)
+    limit = np.where(limit > tree.threshold, np.nextafter(limit, np.float32(-np.inf)), limit)
     level = np.zeros(1, dtype=np.int64)
     while len(level):
         level = level[tree.children_left[level] >= 0]
-        for children in (tree.children_left[level], tree.children_right[level]):
-            asked[children] = asked[level]
-            asked[children, tree.feature[level]] = True
-        level = np.concatenate([tree.children_left[level], tree.children_right[level]])
-    return asked
+        left, right, asked = tree.children_left[level], tree.children_right[level], tree.feature
+        for children in (left, right):
+            low[:, children], high[:, children] = low[:, level], high[:, level]
+        at = asked[level]
+        for children in (left, right):  # only what is never asked about keeps infinite bounds
+            low[at, children] = np.maximum(low[at, children], np.finfo(np.float32).min)
+        high[at, left] = np.minimum(high[at, left], limit[level])
+        low[at, right] = np.maximum(low[at, right], limit[level])
+        level = np.concatenate([left, right])
+    return low, high
 
 
 def _agrees(made: Retraced, model: EstimatorModel, rows: pd.DataFrame) -> bool:

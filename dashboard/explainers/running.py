@@ -163,7 +163,8 @@ class Run:
         """Rows for one call of a second or two, or of several where beginning takes long."""
         fixed, per_row = self._pace(offer)
         seconds = max(CALL_SECONDS, 4 * fixed)
-        quick = left if per_row <= 0 else int(seconds / per_row)
+        # a little longer is better than to begin once more for the rest
+        quick = left if left * per_row <= 1.5 * seconds else int(seconds / per_row)
         found = self.plan.found
         width = max(found.n_columns, len(found.features))
         fits = CALL_BYTES // (8 * width * max(1, len(found.outputs)) * 2)

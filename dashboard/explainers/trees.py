@@ -2,6 +2,8 @@
 
 shap is given the trees in its neutral form, with values rounded as the model rounds them, and the
 whole background: left to itself it reads some models wrongly and cuts the background to 100 rows.
+Its interventional code holds thresholds in single precision, so that a row between a threshold and
+its rounding goes the wrong way; it is given the places of values among the thresholds instead.
 Its way from log-odds to probabilities is not offered: it rescales, and is no Shapley value.
 (Lundberg et al. 2020, doi:10.1038/s42256-019-0138-9.)
 """
@@ -10,7 +12,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -24,11 +27,17 @@ from .forest_reading import forest_of
 from .forests import UNITS, Forest, Tree
 from .subjects import EngineResult, Game, Subject
 
-__all__ = ["ShapTrees", "explainer_of", "in_parts"]
+__all__ = ["MERGED", "ShapTrees", "explainer_of", "in_parts"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
+MERGED = (
+    "It gives the columns that a feature is made into values of their own, and their sum is not "
+    "the value of the feature."
+)
 IMPORT_SECONDS = 4.0
+# What its interventional code counts in 16 bits, and what binomial coefficients overflow beyond.
+MOST_NODES, MOST_FEATURES = 32_767, 30
 PART_SECONDS = 0.2  # shap holds the interpreter while it computes
 
 
@@ -49,11 +58,13 @@ class ShapTrees:
             return str(reason)
         if forest.has_choices:
             return "shap computes splits by category wrongly."
+        if forest.is_merged:
+            return MERGED
         if not forest.in_space(space):
             return f"The trees add up to {UNITS[forest.unit]}, not to the {space.value}."
         if self.game == "path-dependent" and not forest.counted:
             return "The trees hold no counts of the training rows for some of their nodes."
-        return ""
+        return _too_large(forest) if self.game == "interventional" else ""
 
     def seconds(self, subject: Subject, n_rows: int, n_background: int) -> float:
         """From the number of leaves and the features on their paths."""
@@ -78,6 +89,8 @@ class ShapTrees:
         matrix = forest.matrix(rows)
         others = None if self.game == "path-dependent" else forest.matrix(background)
         explainer = explainer_of(forest, others)
+        if others is not None:
+            matrix = _places(matrix, forest.thresholds)
         mean = forest.expectation if others is None else explainer.expected_value
         values = np.empty((len(matrix), forest.n_columns, forest.n_outputs))
         for part in in_parts(len(matrix), work):
@@ -86,6 +99,27 @@ class ShapTrees:
         return EngineResult(
             forest.spread(values), np.atleast_1d(np.asarray(mean, dtype=np.float64))
         )
+
+
+def _too_large(forest: Forest) -> str:
+    if max(len(tree.left) for tree in forest.trees) > MOST_NODES:
+        return f"shap counts wrongly in trees of more than {MOST_NODES:,} nodes."
+    if forest.widest > MOST_FEATURES:
+        return f"shap counts wrongly on paths with more than {MOST_FEATURES} different features."
+    return ""
+
+
+def _places(matrix: FloatArray, thresholds: Sequence[FloatArray]) -> FloatArray:
+    """How many thresholds of its column lie below each value; missing values stay missing.
+
+    A value is at most the threshold of place i exactly where its own place is at most i, and
+    places are whole numbers, which single precision holds.
+    """
+    found = np.empty(matrix.shape)
+    for at, known in enumerate(thresholds):
+        found[:, at] = np.searchsorted(known, matrix[:, at], side="left")
+    found[np.isnan(matrix)] = np.nan
+    return found
 
 
 def in_parts(n: int, work: Work, sentence: str = "Rows") -> Any:
@@ -118,8 +152,12 @@ def explainer_of(forest: Forest, background: FloatArray | None) -> Any:
 def _explainer(forest: Forest, background: FloatArray | None) -> Any:
     import shap
 
+    trees = forest.trees
+    if background is not None:
+        trees = tuple(_placed(tree, forest.thresholds) for tree in trees)
+        background = _places(background, forest.thresholds)
     neutral = {
-        "trees": [_neutral(tree) for tree in forest.trees],
+        "trees": [_neutral(tree) for tree in trees],
         "base_offset": forest.base,
         "input_dtype": np.float64,
         "internal_dtype": np.float64,
@@ -131,6 +169,16 @@ def _explainer(forest: Forest, background: FloatArray | None) -> Any:
         shap.maskers.Independent(background, max_samples=len(background)),
         feature_perturbation="interventional",
     )
+
+
+def _placed(tree: Tree, known: Sequence[FloatArray]) -> Tree:
+    """The tree with each threshold's place among those of its column."""
+    asked = np.flatnonzero(tree.left >= 0)
+    places = np.zeros(len(tree.left))
+    for column in np.unique(tree.feature[asked]):
+        at = asked[tree.feature[asked] == column]
+        places[at] = np.searchsorted(known[column], tree.threshold[at])
+    return replace(tree, threshold=places)
 
 
 def _neutral(tree: Tree) -> dict[str, Any]:

@@ -217,9 +217,9 @@ def plot_cohorts(
         models,
         styles,
         features=shared_features(results),
-        title=panels_title(f"{shorten(first.name, 34)} beside the rest", models),
+        title=panels_title(f"{_upper(shorten(first.name, 48))} beside the rest", models),
         subtitle=f"{plural(first.n_cohort, 'row')} (filled) beside {count(first.n_rest)} (hollow), "
-        f"{rows_note(results)}\nBold: the 95 % interval of the difference leaves zero out",
+        f"{rows_note(results)}\nWhiskers: 95 % of the difference; bold where it leaves zero out",
         width=76,
         name=f"cohort {first.name} " + " ".join(models),
         alt=f"Mean attributions of {first.name} and of the rest for {plural(n, 'model')}. "
@@ -235,6 +235,10 @@ def plot_cohorts(
     for k, (one, where, style) in enumerate(zip(results, axes, looks, strict=True)):
         _add_cohort(figure, one, where, k, style, theme)
     return figure
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _add_cohort(
@@ -274,6 +278,14 @@ def _add_cohort(
                     "size": 10,
                     "color": style.colour if filled else ink(theme).page,
                     "line": {"color": style.colour, "width": 2},
+                },
+                error_x={
+                    "type": "data",
+                    "array": (one.high - one.difference)[known].astype(np.float32),
+                    "color": ink(theme).text,
+                    "thickness": 1,
+                    "width": 3,
+                    "visible": filled,
                 },
                 text=[_cohort_text(one, int(k)) for k in known],
                 customdata=marks_of(-1, known, model),

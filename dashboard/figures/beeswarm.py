@@ -72,8 +72,7 @@ def plot_beeswarm(
         styles,
         features=shared_features(swarms),
         title=panels_title("What moves each answer, row by row", models),
-        subtitle=f"{rows_note(swarms)}{folded}\n"
-        "A dot is a row; within a column, higher values of the feature lie on top",
+        subtitle=f"{rows_note(swarms)}{folded}\n{_how_to_read(swarms)}",
         width=76,
         name="beeswarm " + " ".join(models),
         alt=f"Beeswarm of attributions of {plural(len(swarms), 'model')}. {caption}",
@@ -94,6 +93,12 @@ def plot_beeswarm(
         if selected is not None:
             _add_selected(figure, one, selected, where, k, theme)
     return figure
+
+
+def _how_to_read(swarms: Sequence[Beeswarm]) -> str:
+    if all(one.points is None for one in swarms):
+        return "Every row is counted; point at a place for how many are there and their values"
+    return "A dot is a row; within a column, higher values of the feature lie on top"
 
 
 def _sentence(one: Beeswarm) -> str:

@@ -80,8 +80,9 @@ def plot_dependence(
     if partner is not None and partner.kind == "category":
         figure.update_layout(showlegend=True, legend=_legend(partner.name, theme))
     looks = looks_of(models, styles)
+    coloured = next((k for k, one in enumerate(results) if one.partner is not None), 0)
     for k, (one, where, style) in enumerate(zip(results, axes, looks, strict=True)):
-        _add_rows(figure, one, where, k, theme, colorbar=k == 0)
+        _add_rows(figure, one, where, k, theme, colorbar=k == coloured)
         _add_trend(figure, one, where, style, theme)
         if selected is not None:
             _add_selected(figure, one, selected, where, k, theme)
@@ -229,7 +230,7 @@ def _layers(one: Dependence, theme: Theme, *, colorbar: bool) -> list[Layer]:
         "cmin": 0,
         "cmax": 1,
         "showscale": colorbar,
-        "colorbar": value_colorbar(brief(partner.name, 24)),
+        "colorbar": value_colorbar(f"value of {brief(partner.name, 24)}"),
     }
     rings = {"symbol": "circle-open", "color": ink(theme).rule}
     found: list[Layer] = (

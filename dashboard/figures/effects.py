@@ -174,7 +174,7 @@ def _empty(effects: Sequence[FeatureEffect], theme: Theme, singles: bool) -> go.
     across = _across(effects)
     figure = canvas(
         theme,
-        title=models_title(f"{_title(first)}: {feature}", names),
+        title=models_title(f"{_title(first)}: {feature}", names, 44 if singles else 76),
         subtitle=f"{rows_note(effects)}{drawn}. Beneath: {beneath}",
         name=f"{first.kind} {first.feature} " + " ".join(names),
         alt=f"{_title(first)} of {feature} for {plural(len(names), 'model')}. {caption}",

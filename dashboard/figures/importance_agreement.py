@@ -1,27 +1,28 @@
-"""Several importances against each other: agreement, places, training against evaluation."""
+"""Several importances against each other: how alike they are, and the place of each feature."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from ..errors import ParameterError
-from ..wording import count, interval, number, percent, plural, shorten_all
-from .canvas import axis, canvas, models_title, number_ticks, reference_line
-from .importance_captions import caption_agreement, caption_gap, caption_ranks, place_words
-from .importances import DrawnRows, Styles, drawn_rows, folded_words, tell_meta
-from .panels import brief, feature_axis, looks_of, marks_of, span_axis, zero_line
-from .theme import Theme, ink, label, sequential_scale, text_on, translucent
+from ..errors import NotApplicable, ParameterError
+from ..wording import count, number, percent, plural, shorten_all
+from .canvas import axis, canvas, models_title, number_ticks, reference_line, wrapped
+from .importance_captions import caption_agreement, caption_ranks, place_words
+from .importances import DrawnRows, Styles, drawn_rows, tell_meta
+from .panels import brief, marks_of, span_axis, zero_line
+from .theme import Theme, escape, ink, label, sequential_scale, text_on, translucent
 
 if TYPE_CHECKING:
     from ..diagnostics.importance import Importance
-    from ..diagnostics.importance_comparison import ImportanceComparison, ImportanceGap
+    from ..diagnostics.importance_comparison import ImportanceComparison
 
-__all__ = ["plot_agreement", "plot_importance_gap", "plot_rank_flow"]
+__all__ = ["plot_agreement", "plot_rank_flow"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,23 +45,39 @@ def plot_agreement(
     }
     if len(compared.labels) == 2:
         return _scatter_of_two(compared, styles, theme, words)
-    return _matrix(compared, theme, words)
+    return _matrix(compared, styles, theme, words)
 
 
-def _matrix(compared: ImportanceComparison, theme: Theme, words: dict[str, Any]) -> go.Figure:
+def _signs(labels: Sequence[str], styles: Styles | None) -> list[str]:
+    """A short sign for each column, where names have no room: its marker, or a letter."""
+    if styles is None or not all(one in styles for one in labels):
+        return [chr(ord("A") + k) for k in range(len(labels))]
+    return [
+        f'<span style="color:{styles[one].colour}">{styles[one].glyph}</span>' for one in labels
+    ]
+
+
+def _matrix(
+    compared: ImportanceComparison, styles: Styles | None, theme: Theme, words: dict[str, Any]
+) -> go.Figure:
     m = len(compared.labels)
     correlations, overlaps = compared.matrix("spearman"), compared.matrix("overlap")
     tops = {(pair.first, pair.second): pair for pair in compared.pairs}
-    names = [label(one, 22) for one in shorten_all(list(compared.labels), 22)]
-    ticks = {"tickmode": "array", "tickvals": list(range(m)), "ticktext": names, "ticks": ""}
+    signs = _signs(compared.labels, styles)
+    letters = 24 if m <= _NAMED else 16
+    names = [label(one, letters) for one in shorten_all(list(compared.labels), letters)]
+    named = [f"{name} {sign}" for name, sign in zip(names, signs, strict=True)]
+    ticks = {"tickmode": "array", "tickvals": list(range(m)), "ticks": "", "showgrid": False}
     figure = canvas(
         theme,
         subtitle="Rank correlation of the features that both have; below it, the share of the "
         "first ones that are the same.",
-        height=60 + 56 * m,
-        width=64,
-        xaxis={**ticks, "showgrid": False, "range": [-0.5, m - 0.5]},
-        yaxis={**ticks, "showgrid": False, "range": [m - 0.5, -0.5]},
+        height=60 + 48 * m,
+        width=46,
+        xaxis={**ticks, "ticktext": signs, "range": [-0.5, m - 0.5], "side": "top"},
+        yaxis={**ticks, "ticktext": named, "range": [m - 0.5, -0.5]},
+        above=14,
+        below=-34,
         **words,
     )
     scale = sequential_scale(theme)
@@ -105,6 +122,8 @@ def _pair_words(tops: Mapping[Any, Any], labels: Sequence[str], i: int, j: int) 
     )
 
 
+_LINE = 17  # pixels from one name to the next
+_NAMED = 4  # columns that have room for names
 _LABELLED = 6  # features that are named in the scatter of two
 
 
@@ -117,6 +136,7 @@ def _scatter_of_two(
     features = [name for name, kept in zip(compared.features, both, strict=True) if kept]
     most = max(float(np.max(x, initial=0)), float(np.max(y, initial=0)), 1e-9)
     first, second = shorten_all(list(compared.labels), 30)
+    named = _with_room(x / most, y / most)
     ticks = {**span_axis((0.0, most), 1), **zero_line(theme)}
     figure = canvas(
         theme,
@@ -138,10 +158,7 @@ def _scatter_of_two(
             y=y.astype(np.float32),
             mode="markers+text",
             marker={"size": 9, "color": ink(theme).text, "opacity": 0.75},
-            text=[
-                brief(name, 18) if k < _LABELLED and max(a, b) > most / 20 else ""
-                for k, (name, a, b) in enumerate(zip(features, x, y, strict=True))
-            ],
+            text=[brief(features[k], 18) if k in named else "" for k in range(len(features))],
             textposition=["middle left" if a > 0.6 * most else "middle right" for a in x],
             hovertext=[
                 f"{brief(name, 40)}:<br>{number(a)} % in <i>{brief(first)}</i>, "
@@ -153,6 +170,16 @@ def _scatter_of_two(
         )
     )
     return figure
+
+
+def _with_room(x: Floats, y: Floats) -> list[int]:
+    """The first features, by share, whose names cover no other name; shares of the axes."""
+    named: list[int] = []
+    for k, (a, b) in enumerate(zip(x, y, strict=True)):
+        free = all(abs(a - x[j]) > 0.5 or abs(b - y[j]) > 0.06 for j in named)
+        if len(named) < _LABELLED and max(a, b) > 0.05 and free:
+            named.append(k)
+    return named
 
 
 # ---- places --------------------------------------------------------------------------------------
@@ -172,40 +199,122 @@ def plot_rank_flow(
     Raises
     ------
     ParameterError : fewer than two importances.
+    NotApplicable : no two have a feature in common.
     """
     if len(importances) < 2:
         raise ParameterError("Places can be followed across two importances or more.")
-    rows = drawn_rows(importances, limit)
+    rows = _shared(drawn_rows(importances, 1 << 20), limit)
     caption = caption_ranks(rows.entries, rows.features)
     m, f = len(rows.entries), len(rows.features)
     places = [_places_in(rows, k) for k in range(m)]
-    deepest = max(float(np.nanmax(place, initial=1)) for place in places)
+    deepest = max(float(np.nanmax(place[0], initial=1)) for place in places)
+    reach = _clear_move(rows)
+    names = _column_names(rows, styles)
+    clearly = "differs clearly" if reach is None else f"moves by {reach} or more"
+    height = 60 + 26 * max(f, int(min(deepest, 2 * f)))
     figure = canvas(
         theme,
         title=models_title("Places", []),
         subtitle=" ".join(
-            ["1 is the most important. Dark: the place differs clearly.", *folded_words(rows)]
+            [f"1 is the most important. Strong: the place {clearly}.", *_left_out(rows)]
         ),
         name="places of features",
         alt=caption,
         caption=caption,
-        height=60 + 26 * max(f, int(min(deepest, 2 * f))),
-        width=80,
+        height=height,
+        width=64,
+        above=8 + 16 * (1 + max(name.count("<br>") for name in names)),
+        below=-34,
         xaxis={
             "tickmode": "array",
             "tickvals": list(range(m)),
-            "ticktext": [label(one, 22) for one in shorten_all(list(rows.labels), 22)],
-            "range": [-0.25, m - 0.4],
+            "ticktext": names,
+            "range": [-0.2, m - 0.9],
             "showgrid": False,
+            "side": "top",
+            "tickangle": 0,
         },
         yaxis={**axis("place"), "range": [deepest + 0.6, 0.4], **_whole_ticks(deepest)},
         showlegend=False,
         clickmode="event+select",
     )
     tell_meta(figure, rows)
+    moved = [_has_moved(places, row, reach) for row in range(f)]
     for row in range(f):
-        _add_flow(figure, rows, row, places, theme)
+        _add_flow(figure, rows, row, places, moved[row], theme)
+    _name_ends(figure, rows, places, moved, _LINE * deepest / height, theme)
     return figure
+
+
+def _shared(rows: DrawnRows, limit: int) -> DrawnRows:
+    """The features that two or more have, whose places can be followed."""
+    at = np.flatnonzero((rows.places >= 0).sum(axis=0) > 1)[:limit]
+    if not len(at):
+        raise NotApplicable("No two of these have a feature in common, so places say nothing.")
+    return replace(rows, features=tuple(rows.features[k] for k in at), places=rows.places[:, at])
+
+
+def _left_out(rows: DrawnRows) -> list[str]:
+    n = len(rows.features)
+    return [f"{count(n)} of {plural(rows.total, 'feature')}."] if n < rows.total else []
+
+
+def _column_names(rows: DrawnRows, styles: Styles | None) -> list[str]:
+    """Each one's sign, with its name below where there is room."""
+    signs = _signs(rows.labels, styles)
+    if len(signs) > _NAMED:
+        return signs
+    names = shorten_all(list(rows.labels), 24)
+    return [f"{sign}<br>{wrapped(name, 13)}" for sign, name in zip(signs, names, strict=True)]
+
+
+def _clear_move(rows: DrawnRows) -> int | None:
+    """Places by which a feature moves noticeably, where no errors say what is clear."""
+    if any(one.deviations is not None for one in rows.entries):
+        return None
+    return max(2, -(-max(len(one.features) for one in rows.entries) // 4))
+
+
+def _has_moved(places: Sequence[Floats], row: int, reach: int | None) -> bool:
+    rank, best, worst = (np.array([place[part, row] for place in places]) for part in range(3))
+    if np.isnan(rank).all():
+        return False
+    if reach is None:
+        return bool(np.nanmax(best) > np.nanmin(worst))
+    return bool(np.nanmax(rank) - np.nanmin(rank) >= reach)
+
+
+def _name_ends(
+    figure: go.Figure,
+    rows: DrawnRows,
+    places: Sequence[Floats],
+    moved: Sequence[bool],
+    apart: float,
+    theme: Theme,
+) -> None:
+    """The features beside the last column, in a margin of their own, `apart` places at least."""
+    last = [
+        next((place[0, row] for place in reversed(places) if not np.isnan(place[0, row])), np.nan)
+        for row in range(len(rows.features))
+    ]
+    names = shorten_all(list(rows.features), 22)
+    figure.update_layout(margin_r=24 + 7 * max(len(name) for name in names))
+    reached = -np.inf
+    for row in np.argsort(last, kind="stable"):
+        if np.isnan(last[row]):
+            continue
+        reached = max(float(last[row]), reached + apart)
+        colour = ink(theme).text if moved[row] else ink(theme).muted
+        figure.add_annotation(
+            x=1,
+            y=reached,
+            xref="paper",
+            xanchor="left",
+            xshift=6,
+            text=escape(names[row]),
+            showarrow=False,
+            font={"color": colour, "size": 12},
+        )
 
 
 def _whole_ticks(deepest: float) -> dict[str, Any]:
@@ -220,26 +329,25 @@ def _places_in(rows: DrawnRows, k: int) -> Floats:
 
 
 def _add_flow(
-    figure: go.Figure, rows: DrawnRows, row: int, places: Sequence[Floats], theme: Theme
+    figure: go.Figure,
+    rows: DrawnRows,
+    row: int,
+    places: Sequence[Floats],
+    moved: bool,
+    theme: Theme,
 ) -> None:
     rank, best, worst = (np.array([place[part, row] for place in places]) for part in range(3))
-    moved = bool(np.nanmax(best) > np.nanmin(worst)) if not np.isnan(best).all() else False
     colour = ink(theme).text if moved else translucent(ink(theme).rule, 0.7)
     m = len(places)
-    last = max((k for k in range(m) if not np.isnan(rank[k])), default=0)
     name = rows.features[row]
     figure.add_trace(
         go.Scatter(
             x=np.arange(m),
             y=rank.astype(np.float32),
-            mode="lines+markers+text",
+            mode="lines+markers",
             line={"color": colour, "width": 2 if moved else 1.5},
             marker={"color": colour, "size": 8},
             unselected={"marker": {"opacity": 1}},
-            text=["" if k != last else f"  {brief(name, 24)}" for k in range(m)],
-            textposition="middle right",
-            textfont={"color": ink(theme).text if moved else ink(theme).muted},
-            cliponaxis=False,
             hovertext=[
                 f"{brief(name, 40)}, <i>{brief(rows.labels[k])}</i>:<br>"
                 + place_words(rank[k], best[k], worst[k], len(rows.entries[k].features))
@@ -248,72 +356,4 @@ def _add_flow(
             hovertemplate="%{hovertext}<extra></extra>",
             customdata=[[-1, row, k] for k in range(m)],
         )
-    )
-
-
-# ---- training against evaluation -----------------------------------------------------------------
-
-
-def plot_importance_gap(
-    gap: ImportanceGap,
-    styles: Styles | None = None,
-    *,
-    limit: int = 20,
-    theme: Theme = "light",
-) -> go.Figure:
-    """Each feature's importance on training and on evaluation rows, joined by a line."""
-    order = np.argsort(-np.nan_to_num(np.maximum(gap.training, gap.evaluation)), kind="stable")
-    at = order[:limit]
-    features = [gap.features[k] for k in at]
-    look = looks_of([gap.model], styles)[0]
-    both = np.concatenate([gap.training[at], gap.evaluation[at], [0.0]])
-    known = both[np.isfinite(both)]
-    caption = caption_gap(gap)
-    figure = canvas(
-        theme,
-        title=models_title("Training against evaluation", [gap.model]),
-        subtitle=f"{count(len(at))} of {plural(len(gap.features), 'feature')}. Open: training "
-        "rows; filled: evaluation rows.",
-        name=f"importance gap {gap.model}",
-        alt=caption,
-        caption=caption,
-        height=40 + 26 * len(at),
-        width=80,
-        xaxis={
-            **axis("importance"),
-            **span_axis((float(known.min()), float(known.max())), 1),
-            **zero_line(theme),
-        },
-        yaxis=feature_axis(features, 34),
-        showlegend=False,
-        clickmode="event+select",
-    )
-    figure.layout.meta = {**figure.layout.meta, "features": features, "models": [gap.model]}
-    for row, k in enumerate(at):
-        strong = gap.features[k] in gap.memorised
-        figure.add_trace(
-            go.Scatter(
-                x=[gap.training[k], gap.evaluation[k]],
-                y=[row, row],
-                mode="lines+markers",
-                line={"color": look.colour, "width": 3 if strong else 1},
-                marker={
-                    "color": look.colour,
-                    "size": 10,
-                    "symbol": [f"{look.symbol}-open", look.symbol],
-                },
-                unselected={"marker": {"opacity": 1}},
-                hovertext=_gap_words(gap, int(k)),
-                hovertemplate="%{hovertext}<extra></extra>",
-                customdata=marks_of([-1, -1], row, 0),
-            )
-        )
-    return figure
-
-
-def _gap_words(gap: ImportanceGap, k: int) -> str:
-    difference = interval(float(gap.difference[k]), float(gap.low[k]), float(gap.high[k]))
-    return (
-        f"{brief(gap.features[k], 40)}:<br>{number(gap.training[k])} on training rows, "
-        f"{number(gap.evaluation[k])} on evaluation rows;<br>difference {difference}"
     )

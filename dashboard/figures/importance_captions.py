@@ -125,16 +125,25 @@ def caption_ranks(importances: Sequence[Importance], features: Sequence[str]) ->
     )
 
 
-def caption_gap(gap: ImportanceGap) -> str:
-    """What helps on training rows and not on others."""
-    if not gap.memorised:
+def caption_gap(gaps: Sequence[ImportanceGap]) -> str:
+    """What helps on training rows and not on others, for each model."""
+    names = shorten_all([gap.model for gap in gaps], 28)
+    found = [(gap, name) for gap, name in zip(gaps, names, strict=True) if gap.memorised]
+    if not found:
         return "No feature helps clearly more on the training rows than on the evaluation rows."
-    total = float(np.maximum(np.nan_to_num(gap.training), 0).sum())
-    mine = [gap.features.index(name) for name in gap.memorised]
-    share = float(np.maximum(gap.difference[mine], 0).sum()) / total if total > 0 else np.nan
-    names = [shorten(name, _NAME) for name in gap.memorised]
-    verb = "helps" if len(names) == 1 else "help"
+    found.sort(key=lambda one: -np.nan_to_num(one[0].lost))
+    said = [_lost(gap, name if len(gaps) > 1 else "") for gap, name in found]
+    clean = [name for gap, name in zip(gaps, names, strict=True) if not gap.memorised]
+    if clean:
+        said.append(f"{listing(clean, 4)}: no feature helps clearly more on the training rows.")
+    return " ".join(said)
+
+
+def _lost(gap: ImportanceGap, model: str) -> str:
+    names = listing([shorten(name, _NAME) for name in gap.memorised])
+    verb = "helps" if len(gap.memorised) == 1 else "help"
+    lead = f"{model}: " if model else ""
     return (
-        f"{listing(names)} {verb} clearly more on the training rows than on others: "
-        f"{percent(share)} of all importance in training does not carry over."
+        f"{lead}{names} {verb} clearly more on the training rows than on others; "
+        f"{percent(gap.lost)} of all importance in training does not carry over."
     )

@@ -61,7 +61,8 @@ def clicked(meta: Mapping[str, Any], customdata: Sequence[Any]) -> Clicked:
 
 def marks_of(rows: Any, features: Any, model: int) -> list[list[int]]:
     """Custom data of marks. Lists, since typed arrays come back from a browser as mappings."""
-    n = max(np.size(rows), np.size(features))
+    sizes = (np.size(rows), np.size(features))
+    n = max(sizes) if all(sizes) else 0
     columns = (np.broadcast_to(rows, n), np.broadcast_to(features, n), np.full(n, model))
     found: list[list[int]] = np.column_stack(columns).astype(np.int64).tolist()
     return found
@@ -165,7 +166,7 @@ def _name_panels(
     figure: go.Figure, models: Sequence[str], looks: Sequence[ModelStyle], above: int
 ) -> None:
     n = len(models)
-    short = shorten_all(list(models), (60, 34, 22, 15)[n - 1])
+    short = shorten_all(list(models), (60, 34, 24, 19)[n - 1])
     for k, (name, style) in enumerate(zip(short, looks, strict=True)):
         figure.add_annotation(
             x=_domain(k, n)[0],

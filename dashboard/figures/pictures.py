@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 from ..diagnostics.attributions import in_unit
 from ..errors import ParameterError
 from ..wording import count, listing, number, plural, shorten, shorten_all
-from .canvas import canvas, lying_colorbar, model_title, models_title, number_ticks
-from .panels import MOST_PANELS, Styles, looks_of, marks_of, panels, zero_line
+from .canvas import canvas, lying_colorbar, model_title, number_ticks
+from .panels import MOST_PANELS, Styles, looks_of, marks_of, panels, panels_title, zero_line
 from .theme import LOWERS, RAISES, Theme, escape, ink, translucent
 from .waterfalls import signed
 
@@ -76,6 +76,16 @@ def _caption(pictures: Sequence[Picture]) -> str:
     return f"{'. '.join(parts)}."
 
 
+def _whose(one: Picture) -> str:
+    return f"row {one.row:,}" if one.n_rows == 1 else plural(one.n_rows, "row")
+
+
+def _question(one: Picture, where: str) -> str:
+    if one.n_rows > 1:
+        return f"{where} high answers come from"
+    return f"{where} the answers for {_whose(one)} come from"
+
+
 def _subtitle(pictures: Sequence[Picture]) -> str:
     methods = list(dict.fromkeys(one.method for one in pictures))
     units = list(dict.fromkeys(in_unit(one.space, one.output) for one in pictures))
@@ -83,9 +93,12 @@ def _subtitle(pictures: Sequence[Picture]) -> str:
     if len(pictures) > 1:
         scale = ", on one scale" if len(units) == 1 else ", each on its own scale"
     line = " Dotted: the sequence itself." if pictures[0].is_sequence else ""
+    rows = ""
+    if pictures[0].n_rows > 1:
+        rows = "For each model, the mean of its tenth of rows with the highest answers\n"
     return (
-        f"What adds to the {listing(units, 4)}{scale}\nBlue raises, orange lowers.{line} "
-        f"{listing(methods, 3)}"
+        f"{rows}What adds to the {listing(units, 4)}{scale}\nBlue raises, orange lowers.{line} "
+        f"{methods[0] if len(methods) == 1 else ''}"
     )
 
 
@@ -159,14 +172,14 @@ def _plot_pictures(pictures: Sequence[Picture], styles: Styles | None, theme: Th
         )
     figure = canvas(
         theme,
-        title=models_title(f"Where the answers for row {first.row:,} come from", models),
+        title=panels_title(_question(first, "Where"), models),
         subtitle=_subtitle(pictures),
         width=76,
-        name=f"picture row {first.row} " + " ".join(models),
-        alt=f"Picture of row {first.row:,} with heat for {plural(len(models), 'model')}. {caption}",
+        name=f"picture {_whose(first)} " + " ".join(models),
+        alt=f"Picture of {_whose(first)} with heat for {plural(len(models), 'model')}. {caption}",
         caption=caption,
         height=SIDE + 20,
-        above=26,
+        above=44,
         below=22,
         left=8,
         yaxis=_grid_axis(height, range=[height - 0.5, -0.5], constraintoward="top"),
@@ -197,7 +210,10 @@ def _panel_titles(pictures: Sequence[Picture], styles: Styles | None, alone: boo
         f"{model_title(name, style, 60)}<br>{escape(number(one.prediction))}"
         for name, style, one in zip(short, looks, pictures, strict=True)
     ]
-    return [f"As it is<br>row {pictures[0].row:,}", *found] if alone else found
+    if not alone:
+        return found
+    own = "As it is" if pictures[0].n_rows == 1 else "Their mean"
+    return [f"{own}<br>{_whose(pictures[0])}", *found]
 
 
 def _add_title(figure: go.Figure, text: str, k: int, n: int) -> None:
@@ -226,7 +242,7 @@ def _add_grey(figure: go.Figure, one: Picture, axis: str, theme: Theme, *, stron
         go.Heatmap(
             z=one.grey.astype(np.float32),
             zmin=0,
-            zmax=1 if strong else 2.2,  # heat has to stand out
+            zmax=1 if strong else 3.0,  # heat has to stand out
             colorscale=[[0, colours.page], [1, end]],
             showscale=False,
             hoverinfo="skip",
@@ -332,11 +348,11 @@ def _plot_sequences(pictures: Sequence[Picture], styles: Styles | None, theme: T
         models,
         styles,
         features=[str(name) for name in first.feature_names],
-        title=models_title(f"Which steps the answers for row {first.row:,} come from", models),
+        title=panels_title(_question(first, "Which steps"), models),
         subtitle=_subtitle(pictures),
         width=76,
-        name=f"steps row {first.row} " + " ".join(models),
-        alt=f"Steps of row {first.row:,} for {plural(len(models), 'model')}. {caption}",
+        name=f"steps {_whose(first)} " + " ".join(models),
+        alt=f"Steps of {_whose(first)} for {plural(len(models), 'model')}. {caption}",
         caption=caption,
         height=260,
         xaxes=[{"range": [0.4, n + 0.6], "dtick": max(1, math.ceil(n / 8))} for _ in pictures],

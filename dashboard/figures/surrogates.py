@@ -47,7 +47,8 @@ def plot_surrogates(
     unit = in_unit(shown[0].space, shown[0].output)
     figure = canvas(
         theme,
-        title=models_title(f"LIME: row {shown[0].row:,}", names),
+        width=76,
+        title=models_title(f"LIME: row {shown[0].row:,}", names, 76),
         subtitle=f"{plural(max(one.n for one in shown), 'neighbour')} of the row, "
         "a weighted linear model for each",
         name=f"lime {shown[0].row} " + " ".join(names),
@@ -94,7 +95,7 @@ def _span(shown: Sequence[LocalSurrogate]) -> dict[str, object]:
         ends += [float((one.weights - reach).min()), float((one.weights + reach).max())]
     low, high = min(ends), max(ends)
     air = 0.05 * ((high - low) or 1.0)
-    return {"range": [low - air, high + air], **number_ticks(low - air, high + air)}
+    return {"range": [low - air, high + air], **number_ticks(low - air, high + air, most=8)}
 
 
 def _add(

@@ -92,10 +92,10 @@ def _sentence_case(text: str) -> str:
 
 def _how(waterfalls: Sequence[Waterfall]) -> str:
     methods = list(dict.fromkeys(one.method for one in waterfalls))
-    text = shorten(methods[0], 50) if len(methods) == 1 else f"{len(methods)} methods"
-    if all(one.exact for one in waterfalls):
-        return text
-    return f"{text}; whiskers: 95 % interval of sampled steps"
+    parts = [shorten(methods[0], 50)] if len(methods) == 1 else []
+    if not all(one.exact for one in waterfalls):
+        parts.append("whiskers: 95 % interval of sampled steps")
+    return "; ".join(parts) or "Every step is exact; how it was computed stands below"
 
 
 def _labels(waterfalls: Sequence[Waterfall]) -> list[str]:

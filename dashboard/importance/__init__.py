@@ -8,19 +8,27 @@ found.frame()
 from __future__ import annotations
 
 from .counted import native_importance, native_importances
-from .headless import METHODS, Importances, importance_gap, importances
+from .headless import METHODS, Importances, importance_gap, importances, same_groups
+from .kept import BlockStore
 from .measuring import sampled_rows
 from .permuted import permutation_importance
-from .refitted import drop_column_importance
+from .refitted import RefittingPlan, drop_column_importance, plan_refitting
+from .training import training_rows, training_value
 
 __all__ = [
     "METHODS",
+    "BlockStore",
     "Importances",
+    "RefittingPlan",
     "drop_column_importance",
     "importance_gap",
     "importances",
     "native_importance",
     "native_importances",
     "permutation_importance",
+    "plan_refitting",
+    "same_groups",
     "sampled_rows",
+    "training_rows",
+    "training_value",
 ]

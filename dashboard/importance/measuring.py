@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,19 +12,23 @@ import pandas as pd
 
 from ..contracts import Model, Task
 from ..data import EvalSet
+from ..diagnostics.feature_groups import FeatureGroups, compute_feature_groups
 from ..diagnostics.metrics import Metric, find_metric
 from ..errors import NotApplicable, ParameterError
 from ..explainers.pipelines import cell_names, is_sequence
 from ..frames import FrameError
-from ..wording import count, in_sentence, listing
+from ..wording import count, in_sentence, listing, number
 
 __all__ = [
     "OF_LABELS",
     "USUAL",
     "Feature",
+    "Groups",
     "change_of",
     "check_arrays",
+    "correlated_groups",
     "features_of",
+    "grouped_features",
     "metric_for",
     "sampled_rows",
     "worse",
@@ -32,6 +36,7 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Groups = Mapping[str, Sequence[str]] | Literal["correlated"] | None
 
 # What is watched where no metric is named: it ranks, so that no threshold has a say.
 USUAL = {
@@ -95,15 +100,18 @@ def features_of(
 ) -> list[Feature]:
     """The columns that the model reads, in their order; groups stand where their first column is.
 
+    Columns of a group that are in the data and that the model does not read are left out of it.
+
     Raises
     ------
     ParameterError : a group of unknown columns, or columns in two groups.
     """
     single = _read_columns(model, X) if isinstance(X, pd.DataFrame) else _cells(model, X)
     places = {feature.name: feature for feature in single}
+    given = set(places) | ({str(one) for one in X} if isinstance(X, pd.DataFrame) else set())
     owner: dict[str, str] = {}
     for group, names in groups.items():
-        unknown = [name for name in names if name not in places]
+        unknown = [name for name in names if name not in given]
         if unknown or not names:
             raise ParameterError(
                 f"The group {group!r} names {listing(unknown) or 'no columns'}; name columns that "
@@ -115,12 +123,49 @@ def features_of(
                     f"The column {name!r} is in the groups {owner[name]!r} and {group!r}. "
                     "Put it into one."
                 )
+    taken = sorted(set(groups) & set(places))
+    if taken:
+        raise ParameterError(f"The group {taken[0]!r} is called like a column. Rename the group.")
     made: dict[str, Feature] = {}
     for feature in single:
         label = owner.get(feature.name, feature.name)
         held = made[label].columns if label in made else ()
         made[label] = Feature(label, (*held, *feature.columns))
     return list(made.values())
+
+
+def grouped_features(model: Model, X: Any, groups: Groups) -> tuple[list[Feature], list[str]]:
+    """As `features_of`; "correlated" finds columns that vary together, and says which they are.
+
+    Raises
+    ------
+    ParameterError : as for `features_of`; another word than "correlated".
+    """
+    if isinstance(groups, str) and groups != "correlated":
+        raise ParameterError(
+            f"Argument groups must be 'correlated' or name columns for each group, got {groups!r}."
+        )
+    if groups != "correlated":
+        return features_of(model, X, groups or {}), []
+    if not isinstance(X, pd.DataFrame):
+        return features_of(model, X, {}), ["Cells of arrays are not grouped by how they vary."]
+    found, kept = _alike(model, X)
+    said = [f"{name}: {listing(names, 9)}" for name, names in kept.items()]
+    rule = f"rank correlation of at least {number(found.threshold, 1)}, all pairs of a group"
+    note = f"Columns that vary together ({rule}) count as one: {'; '.join(said)}."
+    return features_of(model, X, kept), [note if kept else f"No columns vary together ({rule})."]
+
+
+def correlated_groups(model: Model, X: Any) -> dict[str, list[str]]:
+    """The groups that "correlated" stands for on these rows, to take the same on others."""
+    return _alike(model, X)[1] if isinstance(X, pd.DataFrame) else {}
+
+
+def _alike(model: Model, X: pd.DataFrame) -> tuple[FeatureGroups, dict[str, list[str]]]:
+    read = {feature.name for feature in features_of(model, X, {})}
+    found = compute_feature_groups(X)
+    kept = {name: [one for one in names if one in read] for name, names in found.groups.items()}
+    return found, {name: names for name, names in kept.items() if len(names) > 1}
 
 
 def _read_columns(model: Model, X: pd.DataFrame) -> list[Feature]:

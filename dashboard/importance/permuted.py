@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy.special import stdtrit
 
 from ..contracts import Model, ScoreKind
 from ..data import EvalSet
-from ..diagnostics.feature_groups import compute_feature_groups
 from ..diagnostics.importance import Importance
 from ..diagnostics.intervals import check_level
 from ..diagnostics.metrics import METRICS, Metric, find_metric
 from ..errors import NotApplicable, ParameterError
 from ..evaluation import rows_for
 from ..explainers.asking import ask
+from ..explainers.ordering import digest_of
 from ..explainers.permutation import truth
 from ..frames import Frame, FrameError, plain_text
 from ..sandbox.processes import tell_progress
 from ..settings import get_settings
-from ..wording import count, in_sentence, listing, number, plural, shorten
+from ..wording import count, in_sentence, number, plural, shorten
+from .kept import BlockStore, KeptParts, parts_of
 from .measuring import (
     OF_LABELS,
     Feature,
+    Groups,
     change_of,
     check_arrays,
-    features_of,
+    grouped_features,
     metric_for,
     sampled_rows,
     worse,
@@ -45,6 +47,10 @@ Ints = npt.NDArray[np.int64]
 
 ASK_SECONDS = 1.5
 """How long a worker is kept busy at a time."""
+TRIAL_SECONDS = 5.0
+"""How long a model may be tried to see how slow it is."""
+MOST_BLOCKS = 16
+"""Parts in which the features are kept."""
 FEWEST = 50
 """Rows below which a time budget does not go."""
 
@@ -61,13 +67,15 @@ def permutation_importance(
     metric: str | None = None,
     n_repeats: int = 5,
     n_rows: int | None = 2_000,
-    groups: Mapping[str, Sequence[str]] | Literal["correlated"] | None = None,
+    groups: Groups = None,
     random_state: int = 0,
     *,
     threshold: float | None = None,
     seconds: float | None = None,
     level: float = 0.95,
     part: str = "",
+    store: BlockStore | None = None,
+    turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Importance:
     """How much worse the metric gets when one feature's values are dealt out anew among the rows.
 
@@ -81,6 +89,8 @@ def permutation_importance(
     threshold : in units of the scores, for metrics of decided classes; None = the model's own.
     seconds : fewer rows are taken where the model would take longer; the notes say so.
     level, part : of the intervals; which rows these are ("training", "evaluation").
+    store : where finished blocks of features are kept and found again, for models of files.
+    turn : gives what is entered for each question to the model, of a second or two.
 
     Returns
     -------
@@ -100,33 +110,14 @@ def permutation_importance(
             f"n_repeats and n_rows must be at least 1, got {n_repeats} and {n_rows}."
         )
     X = rows_for(model, evalset)
-    features, note = _grouped(model, X, groups)
+    features, note = grouped_features(model, X, groups)
     order = sampled_rows(evalset, n_rows, random_state)
-    run = _Permuting(model, evalset, X, features, n_repeats, random_state, threshold)
+    told = (truth(evalset.target), n_repeats, random_state, threshold)
+    kept = parts_of(store, model, evalset, "permutation", *told)
+    run = _Permuting(model, evalset, X, features, n_repeats, random_state, threshold, kept, turn)
     run.notes += note
     found = _start(run, order, metric, seconds, named=metric is not None)
-    scores, without, failed = run.all_features()
-    return _permuted(run, name, found, scores, without, failed, level, part)
-
-
-def _grouped(
-    model: Model,
-    X: Any,
-    groups: Mapping[str, Sequence[str]] | Literal["correlated"] | None,
-) -> tuple[list[Feature], list[str]]:
-    """The features with their groups, and a sentence on groups that were found."""
-    if groups != "correlated":
-        return features_of(model, X, groups or {}), []
-    if not isinstance(X, pd.DataFrame):
-        return features_of(model, X, {}), ["Cells of arrays are not grouped by how they vary."]
-    read = {feature.name for feature in features_of(model, X, {})}
-    found = compute_feature_groups(X)
-    kept = {name: [one for one in names if one in read] for name, names in found.groups.items()}
-    kept = {name: names for name, names in kept.items() if len(names) > 1}
-    said = [f"{name}: {listing(names, 9)}" for name, names in kept.items()]
-    rule = f"rank correlation of at least {number(found.threshold, 1)}, all pairs of a group"
-    note = f"Columns that vary together ({rule}) are shuffled together: {'; '.join(said)}."
-    return features_of(model, X, kept), [note if kept else f"No columns vary together ({rule})."]
+    return _permuted(run, name, found, run.all_features(), level, part)
 
 
 class _Permuting:
@@ -141,9 +132,13 @@ class _Permuting:
         n_repeats: int,
         random_state: int,
         threshold: float | None,
+        kept: KeptParts,
+        turn: Callable[[], AbstractContextManager[Any]],
     ) -> None:
         self.model, self.evalset, self.features = model, evalset, features
         self.n_repeats, self.random_state, self.threshold = n_repeats, random_state, threshold
+        self.kept, self._turn = kept, turn
+        self.took = 0.0  # seconds of the last question, without waiting for its turn
         self.metric: Metric = METRICS["accuracy"]
         self.notes: list[str] = []
         self.at: Ints = np.arange(0)
@@ -158,11 +153,19 @@ class _Permuting:
         n = len(self.at)
         return 0 if n < 10 else min(20 if n <= 1_000 else 10, n // 2)
 
-    def unchanged(self, at: Ints, metric: Metric) -> _Unchanged:
-        """The score of the unchanged rows; what it finds out is told with every later question."""
+    def unchanged(self, at: Ints, metric: Metric, *, fresh: bool = False) -> _Unchanged:
+        """The score of the unchanged rows; what it finds out is told with every later question.
+
+        `fresh`: asked even where the answer is known, to see how long it takes.
+        """
         self.at, self.metric = at, metric
         self._tables["at"] = at
-        found: _Unchanged = self._ask([], lambda frame: _read_unchanged(frame, self.n_groups))
+        what = ("unchanged", metric.name, digest_of(at))
+        read = partial(_read_unchanged, n_groups=self.n_groups)
+        found = None if fresh else self.kept.recall(what, read)
+        if found is None:
+            found, answer = self._ask([], lambda frame: (read(frame), frame))
+            self.kept.keep(what, answer.header, answer.arrays)
         self._told |= {"kind": found.kind, "alone": found.alone}
         self._told["target"] = {**truth(self.evalset.target), "labels": found.labels}
         return found
@@ -181,28 +184,72 @@ class _Permuting:
             "done": done,
             "total": len(self.features) * self.n_repeats if columns else 0,
         }
-        return ask(self.model, "permute", arguments, self._tables, read=read)
+        with self._turn():
+            began = time.monotonic()
+            try:
+                return ask(self.model, "permute", arguments, self._tables, read=read)
+            finally:
+                self.took = time.monotonic() - began
 
-    def all_features(self) -> tuple[Floats, Floats, dict[str, str]]:
-        """Scores `(f, repeats)`, `(f, groups)`, and feature → why it has none."""
-        f, r, g = len(self.features), self.n_repeats, self.n_groups
-        scores, without = np.full((f, r), np.nan), np.full((f, g), np.nan)
-        failed: dict[str, str] = {}
-        size, start, began = 1, 0, time.monotonic()
-        while start < f:
-            these = self.features[start : start + size]
-            before = time.monotonic()
-            columns = [list(feature.columns) for feature in these]
-            shape = (len(these), r, g)
-            got = self._ask(columns, lambda frame, s=shape: _read_shuffled(frame, *s), start * r)
-            scores[start : start + len(these)], without[start : start + len(these)] = got[:2]
-            failed |= {these[at].name: sentence for at, sentence in got[2].items()}
-            start += len(these)
-            took = time.monotonic() - before
-            size = max(1, min(4 * size, round(ASK_SECONDS * len(these) / max(took, 1e-3))))
-            left = (time.monotonic() - began) * (f - start) / start
-            tell_progress(start * r, f * r, f"{start} of {f} features, about {left:.0f} s left")
-        return scores, without, failed
+    def all_features(self) -> _Shuffled:
+        """The scores of every feature, from the store where it has them."""
+        f, r = len(self.features), self.n_repeats
+        found = _Shuffled(np.full((f, r), np.nan), np.full((f, self.n_groups), np.nan))
+        blocks = self._blocks()
+        todo = [at for block in blocks if not self._recall(block, found) for at in block]
+        n_known, size, began = f - len(todo), 1, time.monotonic()
+        while todo:
+            these, todo = todo[:size], todo[size:]
+            self._measure(these, found, (f - len(todo) - len(these)) * r)
+            for block in blocks:
+                if block[-1] in these:
+                    self._keep(block, found)
+            done = f - len(todo)
+            size = max(1, min(4 * size, round(ASK_SECONDS * len(these) / max(self.took, 1e-3))))
+            left = (time.monotonic() - began) * len(todo) / (done - n_known)
+            tell_progress(done * r, f * r, f"{done} of {f} features, about {left:.0f} s left")
+        return found
+
+    def _blocks(self) -> list[list[int]]:
+        """Places of the features that are kept together; the same in every run."""
+        f = len(self.features)
+        step = -(-f // MOST_BLOCKS) if f else 1
+        return [list(range(start, min(start + step, f))) for start in range(0, f, step)]
+
+    def _measure(self, these: list[int], found: _Shuffled, done: int) -> None:
+        columns = [list(self.features[at].columns) for at in these]
+        shape = (len(these), self.n_repeats, self.n_groups)
+        got = self._ask(columns, lambda frame: _read_shuffled(frame, *shape), done)
+        found.scores[these], found.without[these] = got[:2]
+        for place, sentence in got[2].items():
+            found.failed[self.features[these[place]].name] = sentence
+
+    def _block_key(self, block: list[int]) -> tuple[Any, ...]:
+        columns = tuple(self.features[at].columns for at in block)
+        return ("features", self.metric.name, digest_of(self.at), columns)
+
+    def _recall(self, block: list[int], found: _Shuffled) -> bool:
+        shape = (len(block), self.n_repeats, self.n_groups)
+        got = self.kept.recall(self._block_key(block), lambda frame: _read_shuffled(frame, *shape))
+        if got is None:
+            return False
+        found.scores[block], found.without[block] = got[:2]
+        return True
+
+    def _keep(self, block: list[int], found: _Shuffled) -> None:
+        """Keep a finished block; what failed is tried again next time."""
+        if not any(self.features[at].name in found.failed for at in block):
+            arrays = [found.scores[block], found.without[block]]
+            self.kept.keep(self._block_key(block), {"failed": {}}, arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shuffled:
+    """Scores `(f, repeats)`, `(f, groups)`, and feature → why it has none."""
+
+    scores: Floats
+    without: Floats
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,7 +309,7 @@ def _start(
     """Measure on a few rows, choose how many rows there is time for, score them unchanged."""
     task = run.evalset.target.task
     chosen = metric_for(metric, task)
-    keep = _affordable(run, order, chosen, seconds)
+    keep = _rows_of(run, order, chosen, seconds)
     if len(keep) < len(order):
         run.notes.append(
             f"The model is slow, so {count(len(keep))} of {plural(len(order), 'row')} are used."
@@ -292,24 +339,61 @@ def _start(
     return found
 
 
+def _rows_of(run: _Permuting, order: Ints, metric: Metric, seconds: float | None) -> Ints:
+    """The rows there is time for; those of the earlier run where one was stopped."""
+    what = ("rows", metric.name, digest_of(order), seconds, len(run.features))
+    size = run.kept.recall(what, lambda frame: _read_size(frame, len(order)))
+    if size is not None:
+        return _thinned(run, order, size)
+    keep = _affordable(run, order, metric, seconds)
+    run.kept.keep(what, {"rows": len(keep)}, [])
+    return keep
+
+
+def _read_size(frame: Frame, most: int) -> int:
+    size = frame.header.get("rows")
+    if not isinstance(size, int) or not 0 < size <= most:
+        raise FrameError("The number of rows is none.")
+    return size
+
+
 def _affordable(run: _Permuting, order: Ints, metric: Metric, seconds: float | None) -> Ints:
     """As many of the rows as can be asked for within the time; all of them where there is none."""
-    few = np.sort(np.random.default_rng(run.random_state).permutation(order)[:20])
-    share = 1.0
-    for _ in range(2):  # a network's first answer takes long, its second tells
-        start = time.monotonic()
+    share, size = 1.0, 20
+    for trial in range(3):  # a network's first answer takes long, its second tells
+        few = np.sort(np.random.default_rng(run.random_state).permutation(order)[:size])
         with suppress(NotApplicable):  # twenty rows may hold one class only; the time counts
-            run.unchanged(few, metric)
-        each = (time.monotonic() - start) / (len(few) + 60)  # asked again for the checks
-        # of one question to a worker
-        shares = [get_settings().predict_seconds / 3 / (each * run.n_repeats * len(order))]
-        if seconds is not None:
-            times = len(run.features) * run.n_repeats + 1
-            shares.append(seconds / (each * times * len(order)))
-        share = min(shares)
+            run.unchanged(few, metric, fresh=True)
+        asked = len(few) + 60  # again for the checks
+        each = max(run.took, 1e-6) / asked
+        share = _share(run, each, len(order), seconds)
         if share >= 1 or len(order) <= FEWEST:
             return order
-    size = max(FEWEST, int(len(order) * share))
+        # what each question costs beside its rows looks like slow rows; more rows tell
+        size = min(len(order), int(_trial_seconds(seconds) / each) - 60)
+        if trial == 1 and size < 2 * len(few):
+            break
+        size = size if trial else 20
+    return _thinned(run, order, max(FEWEST, int(len(order) * share)))
+
+
+def _trial_seconds(seconds: float | None) -> float:
+    return TRIAL_SECONDS if seconds is None else min(TRIAL_SECONDS, seconds / 4)
+
+
+def _share(run: _Permuting, each: float, n: int, seconds: float | None) -> float:
+    """The part of n rows that there is time for at so many seconds a row."""
+    # of one question to a worker
+    shares = [get_settings().predict_seconds / 3 / (each * run.n_repeats * n)]
+    if seconds is not None:
+        shares.append(seconds / (each * (len(run.features) * run.n_repeats + 1) * n))
+    return min(shares)
+
+
+def _thinned(run: _Permuting, order: Ints, size: int) -> Ints:
+    """So many of the rows, drawn at random; all of them in their order."""
+    if size >= len(order):
+        return order
     picked = np.random.default_rng(run.random_state).permutation(len(order))[:size]
     return np.sort(order[picked])
 
@@ -318,16 +402,14 @@ def _permuted(
     run: _Permuting,
     name: str,
     found: _Unchanged,
-    scores: Floats,
-    without: Floats,
-    failed: Mapping[str, str],
+    shuffled: _Shuffled,
     level: float,
     part: str,
 ) -> Importance:
     metric = run.metric
-    repeats = worse(metric, found.scores[0], scores)
+    repeats = worse(metric, found.scores[0], shuffled.scores)
     values = repeats.mean(axis=1)
-    left = worse(metric, found.scores[1:], without).T  # (groups, f)
+    left = worse(metric, found.scores[1:], shuffled.without).T  # (groups, f)
     deviations, freedom = None, np.inf
     low, high = np.full(len(values), np.nan), np.full(len(values), np.nan)
     left = left[~np.isnan(found.scores[1:])]
@@ -337,7 +419,7 @@ def _permuted(
         reach = stdtrit(freedom, (1 + level) / 2) * np.sqrt((deviations**2).mean(axis=0))
         low, high = values - reach, values + reach
     notes = [*run.notes]
-    for feature, sentence in failed.items():
+    for feature, sentence in shuffled.failed.items():
         notes.append(f"{shorten(feature, 60)} could not be shuffled: {sentence}")
     return Importance(
         model=name,

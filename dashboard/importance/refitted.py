@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,24 +20,76 @@ from ..diagnostics.metrics import Metric
 from ..errors import ParameterError
 from ..evaluation import rows_for
 from ..explainers.asking import ask
+from ..explainers.ordering import digest_of
 from ..explainers.permutation import truth
 from ..frames import Frame
 from ..sandbox.processes import tell_progress
 from ..wording import count, number, plural
+from .kept import BlockStore, KeptParts, parts_of
 from .measuring import (
-    Feature,
+    Groups,
     change_of,
     check_arrays,
-    features_of,
+    grouped_features,
     metric_for,
     sampled_rows,
     worse,
 )
 
-__all__ = ["drop_column_importance"]
+__all__ = ["RefittingPlan", "drop_column_importance", "plan_refitting"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+
+SLOW = 2.0
+"""Seconds of a fit from which on one tells enough."""
+
+
+@dataclass(frozen=True)
+class RefittingPlan:
+    """What measuring by refitting would take.
+
+    Attributes
+    ----------
+    fits, left : how many there are, and how many of them are not kept yet.
+    seconds : for those that are left, by the time of one or two.
+    n, n_given : rows used, of the rows there are.
+    """
+
+    fits: int
+    left: int
+    seconds: float
+    n: int
+    n_given: int
+
+
+def plan_refitting(
+    model: Model,
+    evalset: EvalSet,
+    metric: str | None = None,
+    n_folds: int = 5,
+    n_rows: int | None = 5_000,
+    groups: Groups = None,
+    random_state: int = 0,
+    *,
+    store: BlockStore | None = None,
+    turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> RefittingPlan:
+    """Fit once or twice, to know how long `drop_column_importance` would take.
+
+    Raises
+    ------
+    NotApplicable, ModelError, ParameterError : as for `drop_column_importance`.
+    """
+    run = _Refitting(model, evalset, metric, n_folds, n_rows, groups, random_state, store, turn)
+    took = 0.0
+    for place, fold in run.todo()[:2]:  # the first fit pays for what the library loads
+        took = run.fit(place, fold)
+        if took > SLOW:
+            break
+    left = len(run.todo())
+    return RefittingPlan(run.scores.size, left, took * left, len(run.at), evalset.n)
 
 
 def drop_column_importance(
@@ -45,10 +99,12 @@ def drop_column_importance(
     metric: str | None = None,
     n_folds: int = 5,
     n_rows: int | None = 5_000,
-    groups: Mapping[str, Sequence[str]] | None = None,
+    groups: Groups = None,
     random_state: int = 0,
     *,
     level: float = 0.95,
+    store: BlockStore | None = None,
+    turn: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Importance:
     """How much worse the metric is when the model is fitted again without a feature.
 
@@ -57,7 +113,7 @@ def drop_column_importance(
 
     Parameters
     ----------
-    metric, n_rows, groups : as for `permutation_importance`.
+    metric, n_rows, groups, store, turn : as for `permutation_importance`.
     n_folds : parts of the rows, alike in the target.
 
     Returns
@@ -72,20 +128,9 @@ def drop_column_importance(
     ParameterError : unknown metric or columns; fewer than two folds; fewer rows than folds.
     """
     check_level(level)
-    X = rows_for(model, evalset)
-    features = features_of(model, X, groups or {})
-    at = sampled_rows(evalset, n_rows, random_state)
-    if not 2 <= n_folds <= len(at):
-        raise ParameterError(
-            f"n_folds must be at least 2 and at most the {count(len(at))} rows, got {n_folds}."
-        )
-    chosen = metric_for(metric, evalset.target.task)
-    tables: dict[str, Any] = {"X": X, "y": evalset.target.y, "at": at}
-    tables["fold"] = _folds(evalset, at, n_folds, random_state)
-    if evalset.sample_weight is not None:
-        tables["w"] = evalset.sample_weight
-    scores = _refitted(model, tables, evalset, features, chosen, n_folds)
-    return _dropped(name, evalset, features, chosen, scores, len(at), level)
+    run = _Refitting(model, evalset, metric, n_folds, n_rows, groups, random_state, store, turn)
+    run.fit_all()
+    return _dropped(run, name, level)
 
 
 def _folds(evalset: EvalSet, at: Ints, n_folds: int, random_state: int) -> Ints:
@@ -98,31 +143,77 @@ def _folds(evalset: EvalSet, at: Ints, n_folds: int, random_state: int) -> Ints:
     return fold
 
 
-def _refitted(
-    model: Model,
-    tables: Mapping[str, Any],
-    evalset: EvalSet,
-    features: Sequence[Feature],
-    metric: Metric,
-    n_folds: int,
-) -> Floats:
-    """`(1 + f, n_folds)` scores, the first with every feature; one fit at a time is asked for."""
-    every = [(), *(feature.columns for feature in features)]
-    scores = np.empty((len(every), n_folds))
-    began = time.monotonic()
-    for place, columns in enumerate(every):
-        for fold in range(n_folds):
-            arguments = {
-                "target": truth(evalset.target),
-                "metric": metric.name,
-                "columns": [list(columns)],
-                "folds": [fold],
-            }
-            scores[place, fold] = ask(model, "drop_columns", arguments, tables, read=_read_refitted)
-            done, total = place * n_folds + fold + 1, scores.size
-            left = (time.monotonic() - began) * (total - done) / done
-            tell_progress(done, total, f"{done} of {total} fits, about {left:.0f} s left")
-    return scores
+class _Refitting:
+    """One model's fits: with every feature, then without each, on every fold."""
+
+    def __init__(
+        self,
+        model: Model,
+        evalset: EvalSet,
+        metric: str | None,
+        n_folds: int,
+        n_rows: int | None,
+        groups: Groups,
+        random_state: int,
+        store: BlockStore | None,
+        turn: Callable[[], AbstractContextManager[Any]],
+    ) -> None:
+        X = rows_for(model, evalset)
+        self.features, self.notes = grouped_features(model, X, groups)
+        self.at = sampled_rows(evalset, n_rows, random_state)
+        if not 2 <= n_folds <= len(self.at):
+            raise ParameterError(
+                f"n_folds must be at least 2 and at most the {count(len(self.at))} rows, got "
+                f"{n_folds}."
+            )
+        self.metric: Metric = metric_for(metric, evalset.target.task)
+        self.model, self.evalset, self._turn = model, evalset, turn
+        fold = _folds(evalset, self.at, n_folds, random_state)
+        self._tables: dict[str, Any] = {"X": X, "y": evalset.target.y, "at": self.at, "fold": fold}
+        if evalset.sample_weight is not None:
+            self._tables["w"] = evalset.sample_weight
+        told = (truth(evalset.target), self.metric.name, digest_of(self.at), digest_of(fold))
+        self._kept: KeptParts = parts_of(store, model, evalset, "drop-column", *told)
+        self._columns = [(), *(feature.columns for feature in self.features)]
+        self.scores = np.full((len(self._columns), n_folds), np.nan)
+        for place, columns in enumerate(self._columns):
+            known = self._kept.recall(columns, lambda frame: _read_kept(frame, n_folds))
+            self.scores[place] = np.nan if known is None else known
+
+    def todo(self) -> list[tuple[int, int]]:
+        """Fits that are neither done nor kept, the first ones with every feature."""
+        return [(int(place), int(fold)) for place, fold in np.argwhere(np.isnan(self.scores))]
+
+    def fit(self, place: int, fold: int) -> float:
+        """One fit, and its score; kept with those of the other folds. Gives its seconds."""
+        columns = self._columns[place]
+        arguments = {
+            "target": truth(self.evalset.target),
+            "metric": self.metric.name,
+            "columns": [list(columns)],
+            "folds": [fold],
+        }
+        with self._turn():
+            began = time.monotonic()
+            score = ask(self.model, "drop_columns", arguments, self._tables, read=_read_refitted)
+            took = time.monotonic() - began
+        self.scores[place, fold] = score
+        self._kept.keep(columns, {}, [self.scores[place]])
+        return took
+
+    def fit_all(self) -> None:
+        todo = self.todo()
+        began, total = time.monotonic(), self.scores.size
+        for done, (place, fold) in enumerate(todo, start=1):
+            self.fit(place, fold)
+            left = (time.monotonic() - began) * (len(todo) - done) / done
+            reached = total - len(todo) + done
+            tell_progress(reached, total, f"{reached} of {total} fits, about {left:.0f} s left")
+
+
+def _read_kept(frame: Frame, n_folds: int) -> Floats:
+    check_arrays(frame.arrays, [(n_folds,)])
+    return np.asarray(frame.arrays[0], dtype=np.float64)
 
 
 def _read_refitted(frame: Frame) -> float:
@@ -130,15 +221,8 @@ def _read_refitted(frame: Frame) -> float:
     return float(frame.arrays[0][0, 0])
 
 
-def _dropped(
-    name: str,
-    evalset: EvalSet,
-    features: Sequence[Feature],
-    metric: Metric,
-    scores: Floats,
-    n: int,
-    level: float,
-) -> Importance:
+def _dropped(run: _Refitting, name: str, level: float) -> Importance:
+    scores, metric, evalset = run.scores, run.metric, run.evalset
     n_folds = scores.shape[1]
     repeats = worse(metric, scores[0], scores[1:])
     values = repeats.mean(axis=1)
@@ -151,11 +235,11 @@ def _dropped(
         method="drop-column",
         title="Drop-column importance",
         unit=change_of(metric),
-        features=tuple(feature.name for feature in features),
+        features=tuple(feature.name for feature in run.features),
         values=values,
         low=values - reach,
         high=values + reach,
-        n=n,
+        n=len(run.at),
         n_given=evalset.n,
         level=level,
         repeats=repeats,
@@ -168,9 +252,10 @@ def _dropped(
             "same information. It is about the kind of model, not about this fitted one."
         ),
         notes=(
-            f"Fitted again {count(scores.size)} times, on folds of {count(n)} of "
+            f"Fitted again {count(scores.size)} times, on folds of {count(len(run.at))} of "
             f"{plural(evalset.n, 'row')}; with every feature {metric.title} is "
             f"{number(float(scores[0].mean()))}. A feature is taken away by giving it the same "
             "value in every row.",
+            *run.notes,
         ),
     )

@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -216,6 +216,13 @@ class ConfinedModel:
     @property
     def info(self) -> ModelInfo:
         return self._info
+
+    def twin(self, number: int) -> ConfinedModel:
+        """The same model in a further worker, which can be asked at the same time."""
+        key = f"{self._upload.key}|{number}"
+        upload = replace(self._upload, key=key)
+        upload.pool.claim(key, upload)
+        return ConfinedModel(upload, self._info)
 
     def predict(self, X: Rows) -> RawPredictions:
         """Answers for every row of `X`, from the worker.

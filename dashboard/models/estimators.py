@@ -164,6 +164,15 @@ class EstimatorModel:
 
     def _answers(self, X: pd.DataFrame | npt.NDArray[Any], *, with_labels: bool) -> RawPredictions:
         given, notes = self._prepare(X)
+        return self._answered(given, notes, X, with_labels=with_labels)
+
+    def answer_prepared(self, given: Any, *, with_labels: bool = True) -> RawPredictions:
+        """Answers for rows that are as `prepare` gives them; without labels only the scores."""
+        return self._answered(given, [], given, with_labels=with_labels)
+
+    def _answered(
+        self, given: Any, notes: list[str], X: Any, *, with_labels: bool
+    ) -> RawPredictions:
         try:
             with recorded() as caught:
                 labels: Any = _one_column(self._estimator.predict(given)) if with_labels else None

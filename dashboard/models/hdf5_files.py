@@ -18,6 +18,7 @@ from ..errors import ModelError, UntrustedModel
 from .identify import check_archive, identify, read_member
 from .model_file import ModelFile
 from .network_files import SAVE, check_config, check_hdf5, open_hdf5
+from .network_training import TrainingWords, training_words
 from .networks import KerasModel, load_keras, modern, open_network
 
 __all__ = ["load_architecture", "load_hdf5", "load_zipped_parts"]
@@ -154,7 +155,16 @@ def _open(
         stored=n_bytes,
         wrote=wrote,
         format=format,
+        training=_training(group),
     )
+
+
+def _training(group: Any) -> TrainingWords | None:
+    """How it was trained, where the file of these weights tells."""
+    try:
+        return training_words(json.loads(group.file.attrs.get("training_config", "null")))
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _judged(written: Any, name: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from .legacy_networks import modern_config
 from .model_file import ModelFile
 from .network_files import SAVE, check_config, check_weights, read_config, rewritten
 from .network_inputs import InputSpec, described, input_arrays
+from .network_training import TrainingWords, read_training
 
 __all__ = [
     "KERAS_LOCK",
@@ -62,6 +63,7 @@ def load_keras(file: ModelFile, archive: zipfile.ZipFile, *, format: str = "kera
     ModelError : a damaged file, or weights that do not fit.
     """
     config, metadata = read_config(archive, file.name)
+    training = read_training(archive)
     wrote = str(metadata.get("keras_version", "an unknown version"))
     if wrote.startswith("2."):
         config = modern(config, file.name)
@@ -73,6 +75,7 @@ def load_keras(file: ModelFile, archive: zipfile.ZipFile, *, format: str = "kera
         stored=check_weights(archive, file.name, file.settings),
         wrote=wrote,
         format=format,
+        training=training,
     )
 
 
@@ -100,6 +103,7 @@ def open_network(
     stored: int,
     wrote: str,
     format: str,
+    training: TrainingWords | None = None,
 ) -> KerasModel:
     """The network that `build(keras)` makes of a configuration that was judged.
 
@@ -131,6 +135,7 @@ def open_network(
                 digest=file.digest,
                 size=file.size,
                 notes=(*file.notes, *_version_notes(wrote, keras.__version__)),
+                training=training,
             )
         except ParameterError as error:
             raise ModelError(str(error)) from error
@@ -199,6 +204,7 @@ class KerasModel:
         digest: str = "",
         size: int = 0,
         notes: tuple[str, ...] = (),
+        training: TrainingWords | None = None,
     ) -> None:
         tensors = getattr(network, "inputs", None)
         if not tensors:
@@ -208,6 +214,7 @@ class KerasModel:
             )
         self._network = network
         self._name = name
+        self._training = training
         self._inputs = input_specs(network)
         self._call: Any = None
         self._kind = _score_kind(network)
@@ -229,6 +236,11 @@ class KerasModel:
     def network(self) -> Any:
         """The Keras network itself, for what looks into it."""
         return self._network
+
+    @property
+    def training(self) -> TrainingWords | None:
+        """How it was trained, as far as its file tells."""
+        return self._training
 
     def prepare(self, X: pd.DataFrame | npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """One array for each input of the network, in their order, for the rows `X`."""

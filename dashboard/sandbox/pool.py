@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 import time
 import weakref
@@ -61,6 +62,8 @@ class WorkerPool:
         self._changed = threading.Condition()
         self._places: OrderedDict[str, _Place] = OrderedDict()
         self._spares: deque[Future[Worker]] = deque()
+        # beside one worker that gets ready there is a processor for what people wait for
+        self._warming = threading.Semaphore(max(1, (os.cpu_count() or 2) // 2))
         self._tenants: Counter[str] = Counter()
         self._left: deque[str] = deque()  # filled by the collector, which must not wait for locks
         self._sweeper: threading.Thread | None = None
@@ -232,13 +235,14 @@ class WorkerPool:
         """Start a worker and have it import what most models need."""
         worker = None
         try:
-            worker = self._start()
-            worker.call(
-                "warm",
-                {"libraries": ["sklearn"]},
-                seconds=WARM_SECONDS,
-                doing="getting a worker ready",
-            )
+            with self._warming:
+                worker = self._start()
+                worker.call(
+                    "warm",
+                    {"libraries": ["sklearn"]},
+                    seconds=WARM_SECONDS,
+                    doing="getting a worker ready",
+                )
         except BaseException as error:  # noqa: BLE001 - whoever takes the spare is told
             if worker is not None:
                 self._end(worker)

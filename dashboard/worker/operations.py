@@ -48,6 +48,11 @@ EXPLAINING = (
     "drop_columns",
     "lime",
     "words",
+    "can_refit",
+    "fit_fold",
+    "inner_curves",
+    "layers",
+    "search_results",
 )
 
 Answer = tuple[dict[str, Any], Sequence[Any]]

@@ -16,6 +16,7 @@ import resource
 import sys
 import time
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,6 +212,23 @@ def _histories() -> list[bytes]:
     return [record * 5, *((samples / name).read_bytes() for name in names)]
 
 
+def _logs() -> list[bytes]:
+    """Event files, which must have sound checksums to be looked into, and what boosters log."""
+    folder = Path(__file__).resolve().parents[1] / "event_files"
+    events = [path.read_bytes() for path in sorted(folder.rglob("events.out.tfevents.*"))]
+    into = io.BytesIO()
+    with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED) as archive:
+        for at, content in enumerate(events):
+            archive.writestr(f"runs/{at}/events.out.tfevents.{at}", content)
+    rounds = b'{"train": {"rmse": [2, 1]}, "eval": {"rmse": [3, 2]}}'
+    catboost = (
+        b'{"meta": {"learn_metrics": [{"name": "RMSE"}], "learn_sets": ["learn"], "test_sets": '
+        b'["test"], "test_metrics": [{"name": "RMSE"}]}, "iterations": [{"iteration": 0, "learn": '
+        b'[1], "test": [2]}]}'
+    )
+    return [*events, into.getvalue(), rounds, catboost, *_histories()[1:]]
+
+
 # --- targets -------------------------------------------------------------------------------------
 
 
@@ -330,6 +348,49 @@ def _history(content: bytes) -> None:
         identify_history(content, name)
 
 
+def _log(content: bytes) -> None:
+    from dashboard.data.histories import identify_history
+    from dashboard.logs import read_runs
+
+    identify_history(content, "fuzz")
+    assert read_runs({"fuzz": content})
+
+
+def _record(content: bytes) -> None:
+    """Turned bits within sound frames, which turned bits of a file hardly ever are."""
+    from dashboard.logs import read_runs
+
+    from ..event_writing import event_file
+
+    step = max(1, len(content) // 5)
+    parts = [content[at : at + step] for at in range(0, len(content), step)]
+    read_runs({"events.out.tfevents.1": event_file(*parts, content, content)})
+
+
+def _kept_runs(content: bytes) -> None:
+    from dashboard.logs import decode_runs
+
+    for run in decode_runs(content):
+        run.frame()
+
+
+def _records() -> list[bytes]:
+    from dashboard.logs.records import split_records
+
+    found = []
+    for content in _logs()[:-5]:
+        records = split_records(content)
+        rows = zip(records.starts, records.lengths, strict=True)
+        found += [records.data[at : at + size].tobytes() for at, size in rows]
+    return found
+
+
+def _columns() -> list[bytes]:
+    from dashboard.logs import encode_runs, read_runs
+
+    return [encode_runs(read_runs({"log": content})) for content in _logs()]
+
+
 @dataclass(frozen=True)
 class Target:
     """Seeds, what is tried, how seeds are changed, errors that callers expect besides ours."""
@@ -348,6 +409,9 @@ TARGETS = {
     "headers": Target(_headers, _header, altered),
     "snapshots": Target(_snapshots, _snapshot, altered),
     "histories": Target(_histories, _history),
+    "training logs": Target(_logs, _log),
+    "records of events": Target(_records, _record),
+    "kept runs": Target(_columns, _kept_runs),
     "JSON histories": Target(lambda: _histories()[2:], _history, altered),
 }
 

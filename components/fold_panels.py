@@ -1,0 +1,149 @@
+"""Cross-validation: every fold as a dot, models compared fold by fold, answers out of fold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from components.asking import Answer
+from components.finding_panels import show_findings
+from components.markup import plain
+from components.panels import guard, show_figure, show_table, theme
+from components.refits import Ground, choose_division, fit_again, ground, refits
+from components.state import AppState
+from dashboard.contracts import Model
+from dashboard.data import EvalSet
+from dashboard.diagnostics.folds import FoldScores, compare_folds
+from dashboard.explainers.staging import BlockStore
+from dashboard.figures import plot_fold_differences, plot_fold_scores
+from dashboard.learning import Folds
+from dashboard.learning.cross_validation import (
+    CrossValidation,
+    FoldOptions,
+    cross_validation_in_stages,
+)
+from dashboard.settings import get_settings
+from dashboard.wording import count, plural
+
+__all__ = ["show_folds"]
+
+_MOST = 12
+
+
+def show_folds(state: AppState) -> None:
+    """All of the fifth tab."""
+    choose_division(state, "folds")
+    able = [one for one in refits(state) if one.value.kind != "network" or state.studied.epochs > 0]
+    if not able:
+        return
+    rows = ground(state)
+    st.caption(rows.folds.reason)
+    for note in rows.folds.notes:
+        st.caption(f":material/info: {plain(note)}")
+    show_findings(rows.folds.findings, key="folds-division")
+    if not state.studied.crossed:
+        n = len(rows.folds)
+        with st.container(border=True):
+            st.markdown(
+                f"**{plural(len(able), 'model')}** would be fitted **{count(n)}** times each. "
+                "Every row gets an answer from a fit that never saw it, which other pages can take."
+            )
+            st.button(
+                "Cross-validate",
+                type="primary",
+                icon=":material/play_arrow:",
+                key="learn-cross",
+                on_click=partial(state.study, crossed=True),
+            )
+        return
+    answers = _validate(state, [one.entry for one in able[:_MOST]], rows)
+    if answers:
+        _draw(state, answers)
+    _show_answers(answers, rows)
+    st.button(
+        "Put away",
+        key="learn-put-away-folds",
+        type="tertiary",
+        icon=":material/close:",
+        on_click=partial(state.study, crossed=False),
+    )
+
+
+def _validate(
+    state: AppState, entries: Sequence[Any], rows: Ground
+) -> list[Answer[CrossValidation]]:
+    now = state.studied
+    options = FoldOptions(
+        metric=now.scored or None,
+        n_splits=now.splits,
+        n_repeats=now.repeats,
+        seed=get_settings().random_state,
+        epochs=now.epochs or None,
+    )
+    return fit_again(
+        state,
+        "folds",
+        entries,
+        rows,
+        (repr(options),),
+        "Cross-validating {name}",
+        partial(_stages, options),
+    )
+
+
+def _stages(
+    options: FoldOptions,
+    model: Model,
+    evalset: EvalSet,
+    name: str,
+    folds: Folds,
+    store: BlockStore,
+    turn: Any,
+) -> Iterator[CrossValidation]:
+    return cross_validation_in_stages(
+        model, evalset, name, options, folds=folds, store=store, turn=turn
+    )
+
+
+def _draw(state: AppState, answers: Sequence[Answer[CrossValidation]]) -> None:
+    scores = [one.value.scores() for one in answers]
+    tables: dict[str, FoldScores] = {one.model: one for one in scores}
+    with guard("The folds"):
+        show_figure(
+            plot_fold_scores(scores, state.styles(), theme=theme()), key="folds", tables=tables
+        )
+    if len(scores) > 1:
+        with guard("The differences"):
+            differences = compare_folds(scores, level=get_settings().confidence_level)
+            show_figure(
+                plot_fold_differences(differences, state.styles(), theme=theme()),
+                key="fold-differences",
+                tables=tables,
+            )
+    said = set(answers[0].value.folds.notes)  # stands above
+    notes = [f"{one.model}: {note}" for one in scores for note in one.notes if note not in said]
+    for note in dict.fromkeys(notes):
+        st.caption(f":material/info: {plain(note)}")
+
+
+def _show_answers(answers: Sequence[Answer[CrossValidation]], rows: Ground) -> None:
+    """Answers out of fold, as a file that Home takes as predictions of the same rows."""
+    done = [one for one in answers if one.value.is_complete]
+    if not done:
+        return
+    with st.expander("Answers out of fold", icon=":material/download:"):
+        st.caption(
+            "One answer for each row, by a fit that never saw it. Drop the file on Home beside the "
+            "same data (with all rows evaluated) and it is compared on every page."
+        )
+        for one in done:
+            with guard(one.entry.name):
+                found = one.value.out_of_fold(rows.evalset)
+                show_table(
+                    found.frame(rows.evalset),
+                    key=f"out-of-fold-{one.entry.key}",
+                    name=f"{one.entry.name} out of fold",
+                )

@@ -1,0 +1,191 @@
+"""Models fitted anew for the page on learning: which rows, which folds, asked and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from components import cached
+from components.asking import Answer, Asked, Request, able, ask
+from components.explaining import blocks_of
+from components.markup import plain
+from components.state import AppState, ModelEntry
+from components.studies import KINDS, MOST_FOLDS, MOST_REPEATS
+from components.turns import get_fitting_turns
+from dashboard.contracts import Model
+from dashboard.data import ALL_ROWS, EvalSet, build_evalset
+from dashboard.diagnostics.metrics import METRICS
+from dashboard.explainers.staging import BlockStore
+from dashboard.importance.measuring import metric_for
+from dashboard.learning import Folds, Refit, choose_folds, refit_of
+from dashboard.settings import get_settings
+
+__all__ = ["Ground", "choose_division", "fit_again", "ground", "refits"]
+
+T = TypeVar("T")
+
+_KINDS = {
+    "auto": "As the columns ask for",
+    "stratified": "Same share of each class",
+    "k-fold": "At random",
+    "group": "Groups kept together",
+    "time": "Later rows judged",
+}
+# asks for: model, rows, name, folds, store, turn → answers, each better than the last
+Stages = Callable[[Model, EvalSet, str, Folds, BlockStore, Any], Iterator[T]]
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """The rows that models are fitted on again, and how they are divided; the same for all."""
+
+    evalset: EvalSet
+    folds: Folds
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.evalset.digest, self.folds.digest()
+
+
+def ground(state: AppState) -> Ground:
+    """All labelled rows of the data but its test part, in the chosen folds.
+
+    Raises
+    ------
+    ParameterError, NotApplicable : folds that do not fit the rows.
+    """
+    now, evalset = state.studied, state.need_evalset()
+
+    def build() -> EvalSet:
+        if state.table is None or state.roles is None or evalset.split is None:
+            return evalset
+        return build_evalset(
+            state.table,
+            state.roles,
+            task=state.task,
+            pos_label=state.pos_label,
+            split_value=ALL_ROWS,
+        )
+
+    rows = cached.computed("rows to fit on", (evalset.digest,), build)
+    key = (rows.digest, now.splits, now.repeats, now.folds)
+    divide = partial(
+        choose_folds, rows, now.splits, now.repeats, get_settings().random_state, kind=now.folds
+    )
+    return Ground(rows, cached.computed("folds", key, divide))
+
+
+def choose_division(state: AppState, key: str) -> None:
+    """Controls: how many folds, how often, of which kind."""
+    now = state.studied
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kind = st.selectbox(
+            "Rows are divided",
+            list(KINDS),
+            index=KINDS.index(now.folds),
+            format_func=lambda one: _KINDS[one],
+            key=f"learn-folds-{key}",
+            width=230,
+            help="Time and group columns are respected where they have that role on Home.",
+        )
+        splits = st.number_input(
+            "Folds", 2, MOST_FOLDS, now.splits, key=f"learn-splits-{key}", width=120
+        )
+        repeats = st.number_input(
+            "Repeated",
+            1,
+            MOST_REPEATS,
+            now.repeats,
+            key=f"learn-repeats-{key}",
+            width=120,
+            help="Dividing the rows anew makes the bands tell more, and takes as much longer.",
+        )
+        _choose_metric(state, key)
+    state.study(folds=str(kind), splits=int(splits), repeats=int(repeats))
+
+
+def _choose_metric(state: AppState, key: str) -> str:
+    """The metric of everything that is fitted again; headline metrics cost no further fit."""
+    task = state.need_evalset().target.task
+    known = [name for name, one in METRICS.items() if one.has_overall(task)]
+    usual = metric_for(None, task).name
+    start = state.studied.scored if state.studied.scored in known else usual
+    chosen = st.selectbox(
+        "Scored by",
+        known,
+        index=known.index(start) if start in known else 0,
+        format_func=lambda name: METRICS[name].title,
+        key=f"learn-scored-{key}-{start}",
+        width=230,
+    )
+    if chosen != start:
+        state.study(scored=str(chosen))
+    return str(chosen)
+
+
+def refits(state: AppState) -> list[Answer[Refit]]:
+    """For each shown model whether it can be fitted again; those that cannot say why."""
+    requests: list[Request[Refit]] = [
+        Request(entry, "can refit", (), f"Getting {entry.name} ready", partial(_refit, entry.name))
+        for entry in able(state)
+    ]
+    answers = ask(state, requests, later=True)
+    for one in answers:
+        if not one.value.can:
+            st.info(
+                f"**{plain(one.entry.name)}**: {plain(one.value.reason)}", icon=":material/info:"
+            )
+    return [one for one in answers if one.value.can]
+
+
+def _refit(name: str, model: Callable[[], Model], evalset: EvalSet, asked: Asked[Refit]) -> None:
+    opened = asked.opened(model)
+    with asked.turn(0, 0):
+        asked.post(refit_of(opened, name))
+
+
+def fit_again(
+    state: AppState,
+    kind: str,
+    entries: Sequence[ModelEntry],
+    rows: Ground,
+    parameters: tuple[Any, ...],
+    title: str,
+    stages: Stages[T],
+) -> list[Answer[T]]:
+    """The newest answers of models that are being fitted again, the finished fits kept.
+
+    `title` : "Growing {name}"; `parameters` : what the answer depends on beside rows and model.
+    """
+    requests: list[Request[T]] = [
+        Request(
+            entry,
+            kind,
+            (*rows.key, *parameters),
+            title.format(name=entry.name),
+            partial(_fit, stages, rows, entry.name, blocks_of(state, entry)),
+        )
+        for entry in entries
+    ]
+    return ask(state, requests)
+
+
+def _fit(
+    stages: Stages[T],
+    rows: Ground,
+    name: str,
+    store: BlockStore,
+    model: Callable[[], Model],
+    evalset: EvalSet,
+    asked: Asked[T],
+) -> None:
+    del evalset
+    opened = asked.opened(model)
+    cancelled = asked.job.cancelled
+    turn = lambda: get_fitting_turns().turn((), cancelled)  # noqa: E731
+    for answer in stages(opened, rows.evalset, name, rows.folds, store, turn):
+        asked.post(answer)

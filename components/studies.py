@@ -1,0 +1,113 @@
+"""What a person has chosen on the page about learning: kept in the link and the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from components.checking import Wrong, read_text, read_whole
+from components.chosen import Chosen, one_of, yes_or_no
+
+__all__ = ["DRAWN", "KINDS", "TABS", "Studied"]
+
+TABS = ("epochs", "inside", "sizes", "parameters", "folds")
+DRAWN = ("overlay", "grid", "groups", "gap")
+KINDS = ("auto", "stratified", "k-fold", "group", "time")
+MOST_PATIENCE, MOST_FOLDS, MOST_REPEATS, MOST_SIZES, MOST_EPOCHS = 10_000, 20, 20, 20, 1_000
+
+
+def _between(low: int, high: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        n = read_whole(value, high)
+        if n < low:
+            raise Wrong
+        return n
+
+    return read
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise Wrong
+    return float(value)
+
+
+@dataclass(frozen=True)
+class Studied(Chosen):
+    """Each with its default.
+
+    Attributes
+    ----------
+    tab : the open one; "" = the first that has something to show.
+    left : names of runs that are left out, one a line.
+    metric, drawn, smoothing, patience, half, log_x, log_y, robust, rate : curves by epoch.
+    layer, kind : what is looked at inside the network.
+    scored : the metric of everything that is fitted again; "" = the usual one of the task.
+    folds, splits, repeats : how rows are divided.
+    sizes : how many training sizes; epochs : of networks, 0 = as proposed.
+    grown, varied, crossed : whether curves by size, by parameter and cross-validation were asked.
+    project : whether curves by size are continued.
+    parameter, values, of : the parameter that is varied, what is tried, and of which model.
+    search : the file of search results that is looked at.
+    """
+
+    PREFIX: ClassVar[str] = "learn_"
+
+    tab: str = ""
+    left: str = ""
+    metric: str = "loss"
+    drawn: str = "overlay"
+    smoothing: float = 0.0
+    patience: int = 10
+    half: bool = True
+    log_x: bool = False
+    log_y: bool = False
+    robust: bool = False
+    rate: bool = False
+    layer: str = ""
+    kind: str = ""
+    scored: str = ""
+    folds: str = "auto"
+    splits: int = 5
+    repeats: int = 1
+    sizes: int = 6
+    epochs: int = 0
+    grown: bool = False
+    varied: bool = False
+    crossed: bool = False
+    project: bool = True
+    parameter: str = ""
+    values: str = ""
+    of: str = ""
+    search: str = ""
+
+    READERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "tab": one_of("", *TABS),
+        "left": read_text,
+        "metric": read_text,
+        "drawn": one_of(*DRAWN),
+        "smoothing": _share,
+        "patience": _between(1, MOST_PATIENCE),
+        "half": yes_or_no,
+        "log_x": yes_or_no,
+        "log_y": yes_or_no,
+        "robust": yes_or_no,
+        "rate": yes_or_no,
+        "layer": read_text,
+        "kind": read_text,
+        "scored": read_text,
+        "folds": one_of(*KINDS),
+        "splits": _between(2, MOST_FOLDS),
+        "repeats": _between(1, MOST_REPEATS),
+        "sizes": _between(2, MOST_SIZES),
+        "epochs": _between(0, MOST_EPOCHS),
+        "grown": yes_or_no,
+        "varied": yes_or_no,
+        "crossed": yes_or_no,
+        "project": yes_or_no,
+        "parameter": read_text,
+        "values": read_text,
+        "of": read_text,
+        "search": read_text,
+    }

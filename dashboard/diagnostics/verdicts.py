@@ -1,0 +1,404 @@
+"""Short verdicts on models from curves by training size: what they are, and what would help.
+
+Rules of thumb misfire on one split, so every verdict is judged against the spread over folds, with
+the correction for training rows that folds share (Nadeau and Bengio 2003). With three repetitions
+or more it is the spread of their means: whether the gap persists however these rows are divided.
+It says "undecided" where the spread is larger than the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..contracts import Finding, Severity
+from ..wording import count, in_sentence, number, percent, plural
+from .folds import MeanInterval, corrected_interval
+from .metric_list import METRICS
+from .size_curves import SizeCurve
+
+__all__ = ["VERDICTS", "judge_size_curve", "judge_size_curves"]
+
+Floats = npt.NDArray[np.float64]
+
+VERDICTS = (
+    "underfitting",
+    "overfitting",
+    "memorised",
+    "about_right",
+    "no_better_than_baseline",
+    "undecided",
+)
+RATIO = 1.15  # validation error over training error from which a gap counts
+REPEATED = 3  # repetitions from which their means are judged
+PERFECT = 0.01  # training error as a share of the validation error that counts as none
+FAR = 1.15  # error over that of the best model, or of the target, from which it is far
+_SIMPLER = (
+    "Use a simpler model or fewer features.",
+    "Regularise: prune, penalise, drop out, stop early.",
+    "Get more rows, or cleaner ones.",
+)
+_RICHER = (
+    "Use a richer model.",
+    "Give it better features.",
+    "Regularise less.",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """The largest size of one curve, in errors: lower is better, 0 is perfect where that is known.
+
+    Attributes
+    ----------
+    train, validation : `(f,)` of the folds that have both, or of repetitions, means of theirs.
+    ratio : rows judged over rows learned from; 0 for repetitions, which judge all rows.
+    over : what they are over, in words.
+    """
+
+    curve: SizeCurve
+    train: Floats
+    validation: Floats
+    ratio: float
+    over: str
+
+    @property
+    def n(self) -> int:
+        return len(self.validation)
+
+    @property
+    def error(self) -> float:
+        return float(self.validation.mean())
+
+    @property
+    def train_error(self) -> float:
+        return float(self.train.mean())
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the validation error over the folds or repetitions."""
+        return float(self.validation.std(ddof=1)) if self.n > 1 else np.nan
+
+    def interval(self, differences: Floats, level: float) -> MeanInterval:
+        return corrected_interval(differences, self.ratio, level)
+
+
+def _errors(curve: SizeCurve, scores: Floats) -> Floats:
+    return 1 - scores if curve.larger_is_better else scores
+
+
+def _case(curve: SizeCurve, place: int = -1) -> _Case:
+    train, ratio, over = _spread_over(curve, _errors(curve, curve.train[place]))
+    validation, _, _ = _spread_over(curve, _errors(curve, curve.validation[place]))
+    both = np.isfinite(train) & np.isfinite(validation)
+    n = int(both.sum())
+    return _Case(curve, train[both], validation[both], ratio, over.format(plural(n, "fold"), n))
+
+
+def _spread_over(curve: SizeCurve, errors: Floats) -> tuple[Floats, float, str]:
+    """Errors of the folds, or the means of the repetitions; the correction; a template of words."""
+    folds = curve.independent or curve.n_folds
+    repeats = curve.n_folds // folds if folds else 0
+    if repeats < REPEATED or repeats * folds != curve.n_folds:
+        return errors, 1 / max(1, folds - 1), "{0}"
+    # a repetition counts where all its folds have a score
+    return errors.reshape(repeats, folds).mean(axis=1), 0.0, f"{{1}} repetitions of {folds} folds"
+
+
+def judge_size_curves(
+    curves: Sequence[SizeCurve],
+    *,
+    baselines: Mapping[str, float] | None = None,
+    target: float | None = None,
+    level: float = 0.95,
+) -> list[Finding]:
+    """Verdicts on models that were fitted on the same folds, each judged beside the best of them.
+
+    `baselines` : metric → the score of a model that looks at no feature.
+    """
+    scored = [one for one in curves if np.isfinite(one.validation[-1]).any()]
+    found = []
+    for curve in curves:
+        others = [one for one in scored if one is not curve and one.metric == curve.metric]
+        found += judge_size_curve(
+            curve,
+            others=others,
+            baseline=(baselines or {}).get(curve.metric),
+            target=target,
+            level=level,
+        )
+    return found
+
+
+def judge_size_curve(
+    curve: SizeCurve,
+    *,
+    others: Sequence[SizeCurve] = (),
+    baseline: float | None = None,
+    target: float | None = None,
+    level: float = 0.95,
+) -> list[Finding]:
+    """One verdict of `VERDICTS`, and whether more rows would help.
+
+    Parameters
+    ----------
+    others : curves of other models in the same metric and the same folds.
+    baseline, target : scores that no feature is needed for, and that is wanted.
+    level : of the intervals over folds.
+
+    Returns
+    -------
+    list : nothing while the largest size has no score.
+    """
+    case = _case(curve)
+    if not case.n:
+        return []
+    if case.n < 2:
+        return [_one_split(case)]
+    found = [_verdict(case, others, baseline, target, level)]
+    return [*found, *_more_rows(case, level)]
+
+
+def _finding(
+    case: _Case,
+    code: str,
+    severity: Severity,
+    sentence: str,
+    remedies: Sequence[str],
+    **evidence: float | int | str,
+) -> Finding:
+    at = float(case.curve.sizes[-1])
+    return Finding(
+        code, severity, case.curve.model, sentence, evidence, tuple(remedies), "size_curve", at
+    )
+
+
+def _one_split(case: _Case) -> Finding:
+    return _finding(
+        case,
+        "undecided",
+        "info",
+        f"One split says nothing about {case.curve.model}: the same gap comes and goes with the "
+        "rows that are held out.",
+        ("Use repeated cross-validation.",),
+        folds=case.n,
+    )
+
+
+def _verdict(
+    case: _Case,
+    others: Sequence[SizeCurve],
+    baseline: float | None,
+    target: float | None,
+    level: float,
+) -> Finding:
+    gap = case.interval(case.validation - case.train, level)
+    told = _gap_words(case, gap)
+    if baseline is not None:
+        worst = case.interval(case.validation - _errors(case.curve, np.array([baseline])), level)
+        if worst.low > 0 or abs(worst.mean) <= abs(worst.high - worst.mean):
+            return _beats_nothing(case, baseline, worst)
+    positive = case.error > 0 and case.train_error >= 0 and _has_zero(case.curve)
+    ratio = case.error / case.train_error if positive and case.train_error > 0 else np.inf
+    if positive and case.train_error <= PERFECT * case.error and gap.low > 0:
+        return _finding(
+            case,
+            "memorised",
+            "warning",
+            f"{case.curve.model} has learned its rows by heart: {told}",
+            _SIMPLER,
+            **_numbers(case, gap),
+        )
+    wide = gap.mean > case.spread and (ratio >= RATIO or not positive)
+    if wide and gap.low > 0:
+        return _finding(
+            case,
+            "overfitting",
+            "warning",
+            f"{case.curve.model} overfits: {told}",
+            _SIMPLER,
+            **_numbers(case, gap),
+        )
+    far = _far(case, others, target, level)
+    if far is not None and not (ratio >= RATIO and gap.low > 0):
+        return far
+    # "about right" needs a gap that is surely small, not one that may be small
+    large = (RATIO - 1) * case.train_error
+    if positive and (ratio >= RATIO or not gap.high < large):
+        return _finding(
+            case,
+            "undecided",
+            "info",
+            f"Whether {case.curve.model} overfits cannot be told: {told}",
+            ("Repeat the cross-validation, or use more folds.", "Get more rows."),
+            **_numbers(case, gap),
+        )
+    return _finding(
+        case,
+        "about_right",
+        "good",
+        f"{case.curve.model} fits about right: {told}",
+        (),
+        **_numbers(case, gap),
+    )
+
+
+def _has_zero(curve: SizeCurve) -> bool:
+    """Whether its errors have a natural zero, so that ratios mean something."""
+    if curve.metric in METRICS or not curve.larger_is_better:
+        return True  # the best value of all that are higher for the better is 1
+    known = curve.validation[np.isfinite(curve.validation)]
+    return bool(len(known) and known.min() >= 0 and known.max() <= 1)
+
+
+def _score(curve: SizeCurve, error: float) -> str:
+    """An error as the score that people read."""
+    return number(1 - error if curve.larger_is_better else error)
+
+
+def _gap_words(case: _Case, gap: MeanInterval) -> str:
+    title = in_sentence(case.curve.title)
+    return (
+        f"{title} {_score(case.curve, case.train_error)} on the rows it learned from and "
+        f"{_score(case.curve, case.error)} on others, a gap of {number(gap.mean)} "
+        f"({number(gap.low)} to {number(gap.high)} over {case.over}, which spread by "
+        f"{number(case.spread)})."
+    )
+
+
+def _numbers(case: _Case, gap: MeanInterval) -> dict[str, float | int | str]:
+    return {
+        "metric": case.curve.metric,
+        "train": float(_score_value(case, case.train_error)),
+        "validation": float(_score_value(case, case.error)),
+        "gap": gap.mean,
+        "gap_low": gap.low,
+        "gap_high": gap.high,
+        "fold_sd": case.spread,
+        "folds": case.n,
+        "rows": int(case.curve.sizes[-1]),
+    }
+
+
+def _score_value(case: _Case, error: float) -> float:
+    return 1 - error if case.curve.larger_is_better else error
+
+
+def _beats_nothing(case: _Case, baseline: float, worst: MeanInterval) -> Finding:
+    title = in_sentence(case.curve.title)
+    clear = worst.low > 0
+    verb = "does worse than" if clear else "does no better than"
+    return _finding(
+        case,
+        "no_better_than_baseline",
+        "problem",
+        f"{case.curve.model} {verb} a model that looks at no feature: {title} "
+        f"{_score(case.curve, case.error)} against {number(baseline)}; {case.over} spread "
+        f"by {number(case.spread)}.",
+        ("See whether features and target belong to the same rows.", *_RICHER),
+        baseline=baseline,
+        validation=float(_score_value(case, case.error)),
+        fold_sd=case.spread,
+        folds=case.n,
+    )
+
+
+def _far(
+    case: _Case, others: Sequence[SizeCurve], target: float | None, level: float
+) -> Finding | None:
+    """Underfitting: close curves that stay far from the target or the best other model."""
+    if not _has_zero(case.curve) or not case.error > 0:
+        return None
+    if target is not None:
+        wanted = float(_errors(case.curve, np.array([target]))[0])
+        behind = case.interval(case.validation - wanted, level)
+        if behind.low > 0 and case.error >= FAR * max(wanted, 0.0):
+            return _underfit(case, f"the target of {number(target)}", behind)
+    best: tuple[float, SizeCurve, Floats] | None = None
+    for other in others:
+        theirs, _, _ = _spread_over(other, _errors(other, other.validation[-1]))
+        mine, _, _ = _spread_over(case.curve, _errors(case.curve, case.curve.validation[-1]))
+        if theirs.shape != mine.shape:
+            continue
+        both = np.isfinite(theirs) & np.isfinite(mine)
+        if both.sum() >= 2 and (best is None or theirs[both].mean() < best[0]):
+            best = float(theirs[both].mean()), other, mine[both] - theirs[both]
+    if best is None:
+        return None
+    error, other, differences = best
+    behind = case.interval(differences, level)
+    if behind.low > 0 and case.error >= FAR * max(error, 0.0):
+        return _underfit(case, f"{other.model} ({_score(other, error)})", behind)
+    return None
+
+
+def _underfit(case: _Case, what: str, behind: MeanInterval) -> Finding:
+    title = in_sentence(case.curve.title)
+    return _finding(
+        case,
+        "underfitting",
+        "warning",
+        f"{case.curve.model} underfits: {title} {_score(case.curve, case.train_error)} even on the "
+        f"rows it learned from, {_score(case.curve, case.error)} on others, behind {what} by "
+        f"{number(behind.mean)} ({number(behind.low)} to {number(behind.high)} over {case.over}).",
+        (*_RICHER, "More rows will not help."),
+        train=float(_score_value(case, case.train_error)),
+        validation=float(_score_value(case, case.error)),
+        behind=behind.mean,
+        behind_low=behind.low,
+        behind_high=behind.high,
+        folds=case.n,
+    )
+
+
+def _more_rows(case: _Case, level: float) -> list[Finding]:
+    """Whether the validation score still improved over the last doubling of the rows."""
+    curve = case.curve
+    if len(curve.sizes) < 2:
+        return []
+    half = int(np.argmin(np.abs(np.log(curve.sizes[:-1] / (curve.sizes[-1] / 2)))))
+    before, _, _ = _spread_over(curve, _errors(curve, curve.validation[half]))
+    now, _, _ = _spread_over(curve, _errors(curve, curve.validation[-1]))
+    both = np.isfinite(before) & np.isfinite(now)
+    if both.sum() < 2:
+        return []
+    won = case.interval(before[both] - now[both], level)
+    least = 0.01 * abs(case.error)
+    rows = f"from {count(int(curve.sizes[half]))} to {count(int(curve.sizes[-1]))} rows"
+    title = in_sentence(curve.title)
+    told = f"{number(won.low)} to {number(won.high)} over {case.over}"
+    evidence: dict[str, float | int | str] = {
+        "won": won.mean,
+        "won_low": won.low,
+        "won_high": won.high,
+        "rows": rows,
+    }
+    if won.low > 0 and won.mean >= least:
+        return [
+            _finding(
+                case,
+                "more_data_helps",
+                "info",
+                f"{curve.model} still improves with more rows: {title} by {number(won.mean)} "
+                f"{rows} ({told}).",
+                ("Get more rows.", "Look at the continued curve for what they may bring."),
+                **evidence,
+            )
+        ]
+    if won.high < max(0.05 * abs(case.error), least):
+        share = percent(abs(won.mean) / abs(case.error)) if case.error else "0 %"
+        return [
+            _finding(
+                case,
+                "more_data_flat",
+                "info",
+                f"More rows of this kind would hardly help {curve.model}: {title} changed by "
+                f"{share} of the error {rows} ({told}).",
+                ("A better model or better features.",),
+                **evidence,
+            )
+        ]
+    return []

@@ -1,0 +1,1 @@
+"""Fitting models again, and looking into them: whole operations, run where the model lives."""

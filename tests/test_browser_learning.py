@@ -1,0 +1,120 @@
+"""Learning as a person explores it: a run folder, smoothing, a curve that grows, stops, resumes."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io
+from playwright.sync_api import expect
+from sklearn.datasets import load_wine
+from sklearn.ensemble import RandomForestClassifier
+
+from tests.browser import Server, Traffic, axe_violations, wait_until_idle
+from tests.event_writing import event, event_file, simple
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+RUNS = ("small", "large", "wild")
+PATIENT = 120_000
+
+
+def _run_folder() -> bytes:
+    """Three runs as Keras' TensorBoard callback lays them out, of 30 epochs each."""
+    rng = np.random.default_rng(0)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for k, name in enumerate(RUNS):
+            at = np.arange(30)
+            for part, lag in (("train", 0.0), ("validation", 0.02 * k)):
+                loss = np.exp(-at / (4 + k)) + 0.2 + lag * at + 0.02 * rng.normal(size=30)
+                records = [
+                    event(step, simple("epoch_loss", float(value)), wall=1e9 + step)
+                    for step, value in enumerate(loss)
+                ]
+                path = f"runs/{name}/{part}/events.out.tfevents.1000000000.host"
+                archive.writestr(path, event_file(*records))
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("learning")
+    bunch = load_wine(as_frame=True)
+    price = np.where(bunch.target == 0, "fine", "cheap")
+    bunch.data.assign(price=price).to_csv(folder / "wine.csv", index=False)
+    forest = RandomForestClassifier(150, random_state=0).fit(bunch.data, price)
+    skops.io.dump(forest, folder / "forest.skops")
+    (folder / "runs.zip").write_bytes(_run_folder())
+    return folder
+
+
+def _clean(page: Any) -> None:
+    assert "Traceback" not in page.inner_text("body")
+    assert page.get_by_test_id("stException").count() == 0
+
+
+def test_a_run_folder_smoothing_and_a_size_curve_that_is_resumed(
+    page: Any,
+    server: Server,
+    browser: Any,
+    traffic: Traffic,
+    files: Path,
+    screenshots: Path,
+    axe_baseline: frozenset[str],
+) -> None:
+    page.goto(server.url)
+    expect(page.get_by_test_id("stHeading").first).to_be_visible(timeout=PATIENT)
+    uploads = page.get_by_test_id("stFileUploaderDropzoneInput")
+    uploads.nth(0).set_input_files(files / "wine.csv")
+    expect(page.get_by_text("All 178 rows").first).to_be_visible(timeout=PATIENT)
+    wait_until_idle(page)
+    uploads.nth(1).set_input_files([files / "forest.skops", files / "runs.zip"])
+    expect(page.get_by_text("training logs").first).to_be_visible(timeout=PATIENT)
+    sidebar = page.get_by_test_id("stSidebar")
+    expect(sidebar.get_by_text("forest").first).to_be_visible(timeout=PATIENT)
+    wait_until_idle(page)
+
+    page.get_by_test_id("stSidebarNavLink").filter(has_text="Learning").click()
+    chart = page.locator(".js-plotly-plot").first
+    expect(chart).to_contain_text("Loss by epoch", timeout=PATIENT)
+    for name in RUNS:
+        expect(chart).to_contain_text(name)
+    expect(page.locator(".sl-headline")).to_contain_text("loss")
+    slider = page.locator('[data-testid="stSlider"] input[type="range"], [role="slider"]').first
+    slider.focus()
+    for _ in range(30):
+        slider.press("ArrowRight")
+    expect(page).to_have_url(re.compile(r"learn_smoothing=0\.\d+"), timeout=PATIENT)
+    wait_until_idle(page, 60)
+    found = axe_violations(page)
+    assert set(found) <= axe_baseline, {k: v for k, v in found.items() if k not in axe_baseline}
+    _clean(page)
+    page.screenshot(path=screenshots / "learning-epochs.png", full_page=True)
+
+    page.get_by_role("tab", name="By training size").click()
+    page.get_by_role("button", name="Fit on growing parts").click(timeout=PATIENT)
+    growing = page.locator(".js-plotly-plot").first
+    expect(growing).to_be_visible(timeout=PATIENT)
+    page.get_by_text("Details").first.click()
+    page.get_by_role("button", name="Cancel").first.click()
+    expect(page.get_by_text("you stopped it").first).to_be_visible(timeout=PATIENT)
+    expect(page).to_have_url(re.compile("learn_grown=True"), timeout=PATIENT)
+    _clean(page)
+
+    other = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    traffic.watch(other)
+    other.goto(page.url)
+    expect(other.locator(".js-plotly-plot").first).to_be_visible(timeout=PATIENT)
+    # resumed by the link: what was finished is there, the rest comes
+    expect(other.locator('[class*="st-key-cancel-"]')).to_have_count(0, timeout=PATIENT)
+    wait_until_idle(other, 120)
+    expect(other.locator(".js-plotly-plot").first).to_contain_text("rows", timeout=PATIENT)
+    _clean(other)
+    other.screenshot(path=screenshots / "learning-sizes.png", full_page=True)
+    other.context.close()
