@@ -44,9 +44,10 @@ bench: $(VENV)/.dev  ## run the benchmarks and write benchmarks/README.md
 screenshots: $(VENV)/.dev  ## take the pictures of docs/screenshots again
 	$(BIN)/python -m tests.screenshots $(ARGS)
 
-docs: $(VENV)/.dev  ## write the tables of docs/reference.md from the code
+docs: $(VENV)/.dev  ## write the tables of the docs from the code
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python -W ignore -m tests.truth_table
+	$(BIN)/python -m tests.verdict_simulation
 
 lock: $(VENV)/.dev  ## write the lists of versions from pyproject.toml (ARGS=--upgrade: newest)
 	$(LOCK) --group runtime --output-file requirements.txt $(ARGS)

@@ -60,6 +60,7 @@ class Pair:
     theirs: Callable[[int], Values]
     close: float
     against: str = "shap"
+    judge: Callable[[Any], Values] | None = None  # the values of some rows by the model's library
 
 
 def run(*, quick: bool = False) -> list[Row]:
@@ -156,9 +157,18 @@ def _bulk(X: Values, boosted: Any, forest: Any, scale: int) -> list[Pair]:
                     ),
                     5e-5,
                     "woodelf-explainer",
+                    _native(model, X) if model is boosted and background is None else None,
                 )
             )
     return pairs
+
+
+def _native(boosted: Any, X: Values) -> Callable[[Any], Values]:
+    """XGBoost's own contributions of some rows."""
+    from xgboost import DMatrix
+
+    booster = boosted.get_booster()
+    return lambda at: np.asarray(booster.predict(DMatrix(X[at]), pred_contribs=True))[:, :-1]
 
 
 def _further(X: Values, subject: Subject, boosted: Any, scale: int) -> list[Pair]:
@@ -200,11 +210,7 @@ def _compared(pair: Pair, turns: int) -> Row:
     for turn in range(turns + 1):
         took, found = _timed(pair.ours)
         theirs, expected = _timed(lambda: pair.theirs(pair.few))
-        gap = float(np.abs(found[: pair.few] - expected).max())
-        if gap > pair.close * max(float(np.abs(expected).max()), 1.0):
-            raise SystemExit(
-                f"{pair.work}: {pair.against}'s values differ by {gap:.2g}; no time counts."
-            )
+        gap, missed = _agreement(pair, found, expected)
         if turn:  # the first one imports and reads the trees
             ours.append(took)
             ratios.append(theirs / pair.few * pair.n / took)
@@ -215,8 +221,30 @@ def _compared(pair: Pair, turns: int) -> Row:
         "against": pair.against,
         "its rows": f"{pair.few:,}",
         "ratio": f"{median(ratios):.3g}×",
-        "largest difference": f"{gap:.1e}",
+        "largest difference": f"{gap:.1e}{missed}",
     }
+
+
+def _agreement(pair: Pair, found: Values, expected: Values) -> tuple[float, str]:
+    """The largest difference, and in how many rows the other side is off.
+
+    Such rows are left out where they are fewer than one in 1,000 and the library of the model
+    itself gives our values for them and not the others.
+    """
+    close = pair.close * max(float(np.abs(expected).max()), 1.0)
+    by_row = np.abs(found[: pair.few] - expected).reshape(pair.few, -1).max(axis=1)
+    off = by_row > close
+    if not off.any():
+        return float(by_row.max()), ""
+    said = f"{pair.work}: {pair.against}'s values differ by {by_row.max():.2g}; no time counts."
+    if pair.judge is None or off.mean() > 1e-3:
+        raise SystemExit(said)
+    truth = pair.judge(np.flatnonzero(off))
+    if np.abs(found[: pair.few][off] - truth).max() > close:
+        raise SystemExit(said)
+    return float(
+        by_row[~off].max()
+    ), f"; {off.sum():,} rows are not as the model's own library says"
 
 
 # ---- the widest-used dashboard ---------------------------------------------------------------

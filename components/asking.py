@@ -171,10 +171,18 @@ class Answer(Generic[T]):
 def able(state: AppState) -> list[ModelEntry]:
     """The shown entries that hold a model, with a word on those that hold predictions only."""
     without = [plain(entry.name) for entry in state.shown if entry.table is not None]
-    if without:
+    if without and len(without) == len(state.shown):
+        st.info(
+            "This page needs a model: files of predictions cannot be asked what they would answer "
+            "to other values. Open a model file on Home; the page Performance compares "
+            "predictions.",
+            icon=":material/model_training:",
+        )
+        st.page_link("../pages/home.py", label="Add a model on Home", icon=":material/upload:")
+    elif without:
         st.caption(
-            f":material/info: {', '.join(without)}: needs a model. Files of predictions cannot be "
-            "asked what they would answer to other values."
+            f":material/info: {', '.join(without)}: left out, for it needs a model. Files of "
+            "predictions cannot be asked what they would answer to other values."
         )
     return [entry for entry in state.shown if entry.table is None]
 

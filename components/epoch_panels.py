@@ -11,6 +11,7 @@ import streamlit as st
 
 from components import cached
 from components.finding_panels import show_findings
+from components.log_names import show_names
 from components.markup import plain
 from components.panels import guard, show_figure, theme
 from components.state import AppState
@@ -35,6 +36,7 @@ from dashboard.figures import (
 __all__ = ["epoch_findings", "left_out", "show_epochs"]
 
 _DRAWN = {"overlay": "Together", "grid": "One each", "groups": "Seeds as bands", "gap": "The gap"}
+_MOST_BUTTONS = 6  # more metrics than that stand in a list
 _SMOOTHING_HELP = (
     "As TensorBoard's slider: an average that leans on the past, corrected for its start. The raw "
     "values stay visible behind it; findings are always made of raw values."
@@ -68,6 +70,7 @@ def epoch_findings(logs: Logs, left: Sequence[str]) -> list[Finding]:
 def show_epochs(state: AppState, logs: Logs) -> None:
     """All of the first tab."""
     if not logs.runs:
+        show_names(state, logs)
         st.info(
             "There is no training log yet. Drop one on Home among the model files: a Keras history "
             "(CSV or JSON), TensorBoard event files or a zipped folder of runs, an XGBoost, "
@@ -99,6 +102,7 @@ def show_epochs(state: AppState, logs: Logs) -> None:
         _draw(state, runs, curves)
     show_findings(epoch_findings(logs, left_out(state)), key="epochs")
     _show_schedules(state, runs, curves)
+    show_names(state, logs)
     _show_notes(runs, curves)
 
 
@@ -123,21 +127,37 @@ def _choose_runs(state: AppState, logs: Logs) -> list[Run]:
 
 def _choose_metric(state: AppState, runs: Sequence[Run]) -> str:
     known = list(dict.fromkeys(name for run in runs for name in run.metrics))
-    known.sort(key=lambda name: (name != "loss",))
+    known.sort(key=lambda name: (name != "loss", -sum(name in run.metrics for run in runs)))
     start = state.studied.metric if state.studied.metric in known else (known or ["loss"])[0]
     if len(known) < 2:
         return start
-    chosen = st.segmented_control(
-        "Metric",
-        known,
-        default=start,
-        required=True,
-        format_func=metric_title,
-        key=f"learn-metric-{start}",
-    )
+    if len(known) > _MOST_BUTTONS:
+        chosen: str | None = st.selectbox(
+            "Metric",
+            known,
+            index=known.index(start),
+            format_func=partial(_with_runs, runs),
+            key=f"learn-metric-{start}",
+            width=400,
+        )
+    else:
+        chosen = st.segmented_control(
+            "Metric",
+            known,
+            default=start,
+            required=True,
+            format_func=metric_title,
+            key=f"learn-metric-{start}",
+        )
     if chosen and chosen != start:
         state.study(metric=str(chosen))
     return str(chosen or start)
+
+
+def _with_runs(runs: Sequence[Run], metric: str) -> str:
+    """A metric with how many of the runs have it, where not all do."""
+    n = sum(metric in run.metrics for run in runs)
+    return metric_title(metric) + (f" ({n} of {len(runs)} runs)" if n < len(runs) else "")
 
 
 def _choose_drawing(state: AppState) -> None:

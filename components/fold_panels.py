@@ -12,11 +12,20 @@ from components.asking import Answer
 from components.finding_panels import show_findings
 from components.markup import plain
 from components.panels import guard, show_figure, show_table, theme
-from components.refits import Ground, choose_division, fit_again, ground, refits
+from components.refits import (
+    Ground,
+    choose_division,
+    fit_again,
+    ground,
+    refits,
+    show_division,
+    without_networks,
+)
 from components.state import AppState
 from dashboard.contracts import Model
 from dashboard.data import EvalSet
 from dashboard.diagnostics.folds import FoldScores, compare_folds
+from dashboard.diagnostics.verdicts import judge_folds
 from dashboard.explainers.staging import BlockStore
 from dashboard.figures import plot_fold_differences, plot_fold_scores
 from dashboard.learning import Folds
@@ -36,20 +45,19 @@ _MOST = 12
 def show_folds(state: AppState) -> None:
     """All of the fifth tab."""
     choose_division(state, "folds")
-    able = [one for one in refits(state) if one.value.kind != "network" or state.studied.epochs > 0]
+    able = without_networks(state, refits(state), "folds")
     if not able:
         return
     rows = ground(state)
-    st.caption(rows.folds.reason)
-    for note in rows.folds.notes:
-        st.caption(f":material/info: {plain(note)}")
+    show_division(rows)
     show_findings(rows.folds.findings, key="folds-division")
     if not state.studied.crossed:
         n = len(rows.folds)
         with st.container(border=True):
             st.markdown(
                 f"**{plural(len(able), 'model')}** would be fitted **{count(n)}** times each. "
-                "Every row gets an answer from a fit that never saw it, which other pages can take."
+                "Every row that is held out gets an answer from a fit that never saw it, which "
+                "other pages can take."
             )
             st.button(
                 "Cross-validate",
@@ -123,6 +131,8 @@ def _draw(state: AppState, answers: Sequence[Answer[CrossValidation]]) -> None:
                 key="fold-differences",
                 tables=tables,
             )
+    done = [one for one in scores if one.is_complete]
+    show_findings(judge_folds(done, level=get_settings().confidence_level), key="across-folds")
     said = set(answers[0].value.folds.notes)  # stands above
     notes = [f"{one.model}: {note}" for one in scores for note in one.notes if note not in said]
     for note in dict.fromkeys(notes):
@@ -136,8 +146,8 @@ def _show_answers(answers: Sequence[Answer[CrossValidation]], rows: Ground) -> N
         return
     with st.expander("Answers out of fold", icon=":material/download:"):
         st.caption(
-            "One answer for each row, by a fit that never saw it. Drop the file on Home beside the "
-            "same data (with all rows evaluated) and it is compared on every page."
+            "One answer for each row that was held out, by a fit that never saw it. Drop the file "
+            "on Home beside the same data (with all rows evaluated) and every page compares it."
         )
         for one in done:
             with guard(one.entry.name):

@@ -8,16 +8,19 @@ from typing import Any
 import streamlit as st
 
 from components.asking import show_held
+from components.attribution_panels import show_sentence
 from components.epoch_panels import epoch_findings, left_out, show_epochs
 from components.finding_panels import show_verdict
 from components.fold_panels import show_folds
 from components.network_panels import layer_findings, show_inside
 from components.panels import guard, needs
 from components.parameter_panels import show_parameters
-from components.size_panels import show_sizes
+from components.size_panels import show_size_tables, show_sizes
 from components.state import AppState
 from components.steady_tabs import steady_tabs
 from components.training_logs import Logs
+from dashboard.contracts import Finding
+from dashboard.diagnostics.verdicts import judge
 
 __all__ = ["show_answer", "show_tabs"]
 
@@ -40,12 +43,48 @@ _TITLES = {
 def show_answer(state: AppState, logs: Logs, place: Any) -> None:
     """The worst that the logs say, above everything."""
     left = left_out(state)
-    show_verdict([*epoch_findings(logs, left), *layer_findings(logs, left)], place)
+    findings = [*_by_size(state, logs), *epoch_findings(logs, left), *layer_findings(logs, left)]
+    if findings:
+        show_verdict(judge(findings) or findings, place)
+    elif state.evalset is not None or logs.runs:
+        show_sentence(_without_findings(state), place)
 
 
-def show_tabs(state: AppState, logs: Logs) -> None:
-    """Only the open tab is computed; the one with something to show is open at first."""
-    first = "epochs" if logs.runs or state.evalset is None else "sizes"
+def _without_findings(state: AppState) -> str:
+    if _has_models(state):
+        return (
+            "No log says how these models learned. By training size shows what more rows "
+            "would bring, and by parameter what another setting would."
+        )
+    return (
+        "Answers alone do not tell how a model learned. Add the model itself or the log of its "
+        "training on Home."
+    )
+
+
+def _has_models(state: AppState) -> bool:
+    return any(one.table is None for one in state.shown)
+
+
+def _first(state: AppState, logs: Logs) -> str:
+    """The tab that is open as long as nobody has chosen one."""
+    return "epochs" if logs.runs or state.evalset is None else "sizes"
+
+
+def _by_size(state: AppState, logs: Logs) -> list[Finding]:
+    """What the curves by size said when they were last drawn, while they are looked at."""
+    now = state.studied
+    open_now = (now.tab or _first(state, logs)) == "sizes" and now.grown
+    names = {one.name for one in state.shown} if open_now else set()
+    return [one for one in state.said_by_size if one.subject in names]
+
+
+def show_tabs(state: AppState, logs: Logs, place: Any) -> None:
+    """Only the open tab is computed; the one with something to show is open at first.
+
+    `place` : of the answer, which curves by size change once they are complete.
+    """
+    first = _first(state, logs)
     start = _TITLES.get(state.studied.tab, _TITLES[first])
     tabs = steady_tabs(list(_TITLES.values()), start, "learning")
     for tab, name in zip(tabs, _TITLES, strict=True):
@@ -53,23 +92,39 @@ def show_tabs(state: AppState, logs: Logs) -> None:
             state.study(tab=name if name != first else "")
             with tab, guard(_TITLES[name]):
                 st.caption(_SENTENCES[name])
-                _SHOW[name](state, logs)
+                found = _SHOW[name](state, logs)
+                if name == "sizes" and tuple(found or ()) != state.said_by_size:
+                    state.said_by_size = tuple(found or ())
+                    show_answer(state, logs, place)
     show_held()
 
 
-def _on_data(show: Callable[[AppState], Any]) -> Callable[[AppState, Logs], None]:
-    def run(state: AppState, logs: Logs) -> None:
+def _on_data(show: Callable[[AppState], Any]) -> Callable[[AppState, Logs], Any]:
+    def run(state: AppState, logs: Logs) -> Any:
         del logs
         needs(state)
-        show(state)
+        if _has_models(state):
+            return show(state)
+        st.info(
+            "Only models can be fitted again, and what is shown are files of predictions. Open a "
+            "model file on Home: of scikit-learn, XGBoost, LightGBM, CatBoost or Keras.",
+            icon=":material/model_training:",
+        )
+        st.page_link("../pages/home.py", label="Add a model on Home", icon=":material/upload:")
+        return None
 
     return run
 
 
-_SHOW: dict[str, Callable[[AppState, Logs], None]] = {
+def _show_sizes(state: AppState, logs: Logs) -> Any:
+    show_size_tables(state)
+    return _on_data(show_sizes)(state, logs)
+
+
+_SHOW: dict[str, Callable[[AppState, Logs], Any]] = {
     "epochs": show_epochs,
     "inside": lambda state, logs: show_inside(state, logs, left_out(state)),
-    "sizes": _on_data(show_sizes),
-    "parameters": _on_data(show_parameters),
+    "sizes": _show_sizes,
+    "parameters": lambda state, logs: show_parameters(state),
     "folds": _on_data(show_folds),
 }

@@ -62,6 +62,7 @@ def show_inside(state: AppState, logs: Logs, left: Sequence[str]) -> None:
             "with histograms on Home (keras.callbacks.TensorBoard with histogram_freq=1).",
             icon=":material/hub:",
         )
+        st.page_link("../pages/home.py", label="Add one on Home", icon=":material/upload:")
         return
     if curves:
         with guard("The histograms"):

@@ -10,12 +10,12 @@ from typing import Any
 import streamlit as st
 
 from components import cached
-from components.asking import Answer, Asked, Request, able, ask
+from components.asking import Answer, Asked, Request, ask
 from components.finding_panels import show_findings
 from components.markup import plain
 from components.panels import guard, show_figure, show_table, theme
-from components.refits import Ground, choose_division, fit_again, ground, refits
-from components.state import AppState, ModelEntry
+from components.refits import Ground, choose_division, fit_again, ground, refits, show_division
+from components.state import AppState, ModelEntry, widget_value
 from dashboard.contracts import Model, SearchResults
 from dashboard.data import EvalSet
 from dashboard.diagnostics.parameter_curves import ParameterCurve, find_in_parameter_curve
@@ -44,12 +44,15 @@ from dashboard.wording import count
 
 __all__ = ["show_parameters"]
 
+_BETTER = {"": None, "Larger": True, "Smaller": False}
+
 
 def show_parameters(state: AppState) -> None:
     """All of the fourth tab."""
-    st.subheader("One parameter", anchor=False)
-    with guard("The curve by parameter"):
-        _show_one(state)
+    if state.evalset is not None and any(one.table is None for one in state.shown):
+        st.subheader("One parameter", anchor=False)
+        with guard("The curve by parameter"):
+            _show_one(state)
     st.subheader("Searches", anchor=False)
     _show_searches(state)
 
@@ -61,15 +64,15 @@ def _show_one(state: AppState) -> None:
     choose_division(state, "parameters")
     able_to = refits(state)
     known = {one.entry.name: one for one in able_to if tunable_parameters(one.value)}
+    _say_without(able_to)
     if not known:
-        st.caption("None of the shown models has a parameter that could be varied.")
         return
     chosen = _choose(state, known)
     if chosen is None:
         return
     answer, parameter, values = chosen
     rows = ground(state)
-    st.caption(rows.folds.reason)
+    show_division(rows)
     n_fits = len(rows.folds) * len(values)
     if not state.studied.varied:
         st.button(
@@ -89,6 +92,20 @@ def _show_one(state: AppState) -> None:
         icon=":material/close:",
         on_click=partial(state.study, varied=False),
     )
+
+
+def _say_without(answers: Sequence[Answer[Refit]]) -> None:
+    """Which models have no parameter to vary, and why."""
+    for one in answers:
+        if tunable_parameters(one.value):
+            continue
+        why = "it has no parameter that could be varied."
+        if one.value.kind == "network":
+            why = (
+                "the settings of a network are part of its layers and its training, so none can "
+                "be varied here. Drop a search by KerasTuner on Home to see what others bring."
+            )
+        st.caption(f":material/info: {plain(one.entry.name)}: {why}")
 
 
 def _vary(
@@ -119,7 +136,8 @@ def _vary(
         show_figure(figure, key="parameter", tables={one.entry.name: one.value})
         show_findings(find_in_parameter_curve(one.value), key="parameter")
         for note in one.value.notes:
-            st.caption(f":material/info: {plain(note)}")
+            if note not in rows.folds.notes:  # those stand above
+                st.caption(f":material/info: {plain(note)}")
 
 
 def _choose(
@@ -164,7 +182,11 @@ def _choose(
 
 
 def _written(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """As it is read again: 1.0 stays a real number, where 1 would be a count."""
+    if not isinstance(value, float):
+        return str(value)
+    short = f"{value:g}"
+    return short if "." in short and float(short) == value else repr(value)
 
 
 def _read(text: str) -> Any:
@@ -203,10 +225,11 @@ def _show_searches(state: AppState) -> None:
     if not found:
         st.info(
             "There are no search results yet. Show a fitted GridSearchCV or its kin, or drop a "
-            "file here on Home: cv_results_ as CSV or JSON, a KerasTuner folder (zipped), Optuna's "
+            "file on Home: cv_results_ as CSV or JSON, a KerasTuner folder (zipped), Optuna's "
             "trials_dataframe() as CSV.",
             icon=":material/grid_on:",
         )
+        st.page_link("../pages/home.py", label="Add a search on Home", icon=":material/upload:")
         return
     names = [one.name for one in found]
     start = state.studied.search if state.studied.search in names else names[0]
@@ -227,9 +250,10 @@ def _uploaded(state: AppState) -> list[SearchResults]:
         content: bytes | Path | None = state.files.get(one.digest)
         if content is None or not isinstance(one.about, SearchKind):
             continue
+        better = _BETTER[str(widget_value(_direction_key(one.name)) or "")]
         try:
-            read = partial(read_search, {one.name: content})
-            found.append(cached.computed("search", (one.name, one.digest), read))
+            read = partial(read_search, {one.name: content}, larger_is_better=better)
+            found.append(cached.computed("search", (one.name, one.digest, better), read))
         except DiagnosticsError as error:
             st.error(f"**{plain(one.name)}**: {plain(str(error))}", icon=":material/error:")
     return found
@@ -239,7 +263,8 @@ def _carried(state: AppState) -> list[SearchResults]:
     """Those inside shown models."""
     requests: list[Request[list[SearchResults]]] = [
         Request(entry, "search", (), f"Reading {entry.name}", partial(_ask, entry.name))
-        for entry in able(state)
+        for entry in (state.shown if state.evalset is not None else ())
+        if entry.table is None
     ]
     return [result for answer in ask(state, requests) for result in answer.value]
 
@@ -256,41 +281,78 @@ def _ask(
             asked.post([])  # most models are no searches
 
 
+def _direction_key(name: str) -> str:
+    return f"learn-search-better-{name}"
+
+
+def _choose_score(results: SearchResults) -> str | None:
+    """The metric of a search with several, and which way is better where nothing says it."""
+    named = list(results.metrics)
+    metric = named[0] if named else None
+    unsure = bool(results.scores) and results.scores[0].larger_is_better is None
+    key = _direction_key(results.name)
+    asked = unsure or bool(widget_value(key))
+    if len(named) < 2 and not asked:
+        return metric
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if len(named) > 1:
+            metric = str(
+                st.selectbox("Metric", named, key=f"learn-search-metric-{results.name}", width=310)
+            )
+        if asked:
+            st.segmented_control(
+                f"A better {named[0]} is",
+                list(_BETTER),
+                default="",
+                required=True,
+                format_func=lambda one: one or "Not known",
+                key=key,
+                help="The file does not say whether it was maximised or minimised; without that no "
+                "trial is called the best.",
+            )
+    return metric
+
+
 def _draw_search(results: SearchResults) -> None:
+    metric = _choose_score(results)
+    key = f"{results.name}-{metric}"
     with guard("What it shows"):
-        show_findings(find_in_search(results), key="search")
+        show_findings(find_in_search(results, metric), key="search")
     tables = {results.name: results}
-    varied = results.varied
     with guard("The trials"):
-        show_figure(plot_search_lines(results, theme=theme()), key="trials", tables=tables)
-    left, right = st.columns(2)
-    with left, guard("The times"):
-        show_figure(plot_search_times(results, theme=theme()), key="search-times", tables=tables)
-    with right, guard("Training against validation"):
-        show_figure(
-            plot_search_training(results, theme=theme()), key="search-training", tables=tables
-        )
-    if varied:
-        _draw_pairs(results, [one.name for one in varied], tables)
+        figure = plot_search_lines(results, metric, theme=theme())
+        show_figure(figure, key=f"trials-{key}", tables=tables)
+    with guard("The times"):
+        figure = plot_search_times(results, metric, theme=theme())
+        show_figure(figure, key=f"search-times-{key}", tables=tables)
+    with guard("Training against validation"):
+        figure = plot_search_training(results, metric, theme=theme())
+        show_figure(figure, key=f"search-training-{key}", tables=tables)
+    if results.varied:
+        _draw_pairs(results, metric, tables)
     with st.expander(f"Every trial ({len(results.trials)})", icon=":material/table:"):
         show_table(results.frame(), key="search", name=results.name)
     for note in results.notes:
         st.caption(f":material/info: {plain(note)}")
 
 
-def _draw_pairs(results: SearchResults, names: Sequence[str], tables: dict[str, Any]) -> None:
+def _draw_pairs(results: SearchResults, metric: str | None, tables: dict[str, Any]) -> None:
     """One parameter against the score, or two as a map."""
+    names = [one.name for one in results.varied]
     left, right = st.columns(2)
     with left:
-        first = str(st.selectbox("Parameter", names, key="learn-search-first"))
+        first = str(st.selectbox("Parameter", names, key=f"learn-search-first-{results.name}"))
     others = [name for name in names if name != first]
     with right:
         second = st.selectbox(
-            "And", ["", *others], format_func=lambda one: one or "(none)", key="learn-search-second"
+            "And",
+            ["", *others],
+            format_func=lambda one: one or "(none)",
+            key=f"learn-search-second-{results.name}",
         )
     with guard("The parameters"):
         if second:
-            figure = plot_search_map(results, first, str(second), theme=theme())
+            figure = plot_search_map(results, first, str(second), metric, theme=theme())
         else:
-            figure = plot_search_parameter(results, first, theme=theme())
-        show_figure(figure, key="search-pair", tables=tables)
+            figure = plot_search_parameter(results, first, metric, theme=theme())
+        show_figure(figure, key=f"search-pair-{results.name}-{metric}", tables=tables)

@@ -14,7 +14,7 @@ from components.asking import Answer, Asked, Request, able, ask
 from components.explaining import blocks_of
 from components.markup import plain
 from components.state import AppState, ModelEntry
-from components.studies import KINDS, MOST_FOLDS, MOST_REPEATS
+from components.studies import KINDS, MOST_EPOCHS, MOST_FOLDS, MOST_REPEATS
 from components.turns import get_fitting_turns
 from dashboard.contracts import Model
 from dashboard.data import ALL_ROWS, EvalSet, build_evalset
@@ -24,7 +24,15 @@ from dashboard.importance.measuring import metric_for
 from dashboard.learning import Folds, Refit, choose_folds, refit_of
 from dashboard.settings import get_settings
 
-__all__ = ["Ground", "choose_division", "fit_again", "ground", "refits"]
+__all__ = [
+    "Ground",
+    "choose_division",
+    "fit_again",
+    "ground",
+    "refits",
+    "show_division",
+    "without_networks",
+]
 
 T = TypeVar("T")
 
@@ -120,7 +128,7 @@ def _choose_metric(state: AppState, key: str) -> str:
         index=known.index(start) if start in known else 0,
         format_func=lambda name: METRICS[name].title,
         key=f"learn-scored-{key}-{start}",
-        width=230,
+        width=310,
     )
     if chosen != start:
         state.study(scored=str(chosen))
@@ -140,6 +148,42 @@ def refits(state: AppState) -> list[Answer[Refit]]:
                 f"**{plain(one.entry.name)}**: {plain(one.value.reason)}", icon=":material/info:"
             )
     return [one for one in answers if one.value.can]
+
+
+def without_networks(
+    state: AppState, able: Sequence[Answer[Refit]], key: str
+) -> list[Answer[Refit]]:
+    """Networks are trained again only when somebody says for how many epochs."""
+    networks = [one for one in able if one.value.kind == "network"]
+    if not networks:
+        return list(able)
+    names = ", ".join(plain(one.entry.name) for one in networks)
+    proposed = networks[0].value.epochs or 20
+    epochs = st.number_input(
+        f"Epochs for {names}",
+        0,
+        MOST_EPOCHS,
+        state.studied.epochs,
+        key=f"learn-epochs-{key}",
+        help=f"{plain(networks[0].value.sentence)} 0 leaves networks out; {proposed} is usual. The "
+        "time left is measured after the first fit.",
+        width=360,
+    )
+    state.study(epochs=int(epochs))
+    if not epochs:
+        st.caption(
+            f":material/info: {names}: left out, because training a network again takes long. Give "
+            f"a number of epochs to have it fitted too; {proposed} is usual."
+        )
+    return [one for one in able if one.value.kind != "network" or epochs]
+
+
+def show_division(rows: Ground, *, sizes: bool = False) -> None:
+    """How the rows are divided, and what was left alone."""
+    st.caption(rows.folds.reason)
+    for note in rows.folds.notes:
+        if sizes or not note.startswith("Smaller training sizes"):
+            st.caption(f":material/info: {plain(note)}")
 
 
 def _refit(name: str, model: Callable[[], Model], evalset: EvalSet, asked: Asked[Refit]) -> None:

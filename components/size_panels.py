@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from components import cached
@@ -13,30 +16,40 @@ from components.asking import Answer
 from components.finding_panels import show_findings
 from components.markup import plain
 from components.panels import guard, show_figure, theme
-from components.refits import Ground, choose_division, fit_again, ground, refits
+from components.refits import (
+    Ground,
+    choose_division,
+    fit_again,
+    ground,
+    refits,
+    show_division,
+    without_networks,
+)
 from components.state import AppState
-from components.studies import MOST_EPOCHS, MOST_SIZES
+from components.studies import MOST_SIZES
 from dashboard.contracts import Finding, Model
 from dashboard.data import EvalSet
 from dashboard.diagnostics.projections import Projection, project
 from dashboard.diagnostics.size_curves import SizeCurve
+from dashboard.diagnostics.size_tables import read_size_table
 from dashboard.diagnostics.verdicts import judge_size_curves
 from dashboard.errors import NotApplicable
 from dashboard.explainers.staging import BlockStore
 from dashboard.figures import plot_fit_times, plot_size_curves
 from dashboard.learning import Folds, Refit
 from dashboard.learning.baselines import baseline_score
+from dashboard.learning.estimating import Estimate, estimate_size_curve
 from dashboard.learning.sizes import SizeOptions, size_curve_in_stages
 from dashboard.settings import get_settings
 from dashboard.wording import count, plural
 
-__all__ = ["show_sizes"]
+__all__ = ["show_size_tables", "show_sizes"]
 
 _MOST = 8
 
 
-def show_sizes(state: AppState) -> list[SizeCurve]:
-    """All of the third tab; the curves, as far as they are there."""
+def show_sizes(state: AppState) -> list[Finding]:
+    """All of the third tab; what the curves say, as far as they are there."""
     choose_division(state, "sizes")
     able = refits(state)
     if not able:
@@ -54,43 +67,45 @@ def show_sizes(state: AppState) -> list[SizeCurve]:
     )
     state.study(sizes=int(sizes))
     rows = ground(state)
-    able = _without_networks(state, able)
-    st.caption(rows.folds.reason)
-    for note in rows.folds.notes:
-        st.caption(f":material/info: {plain(note)}")
+    able = without_networks(state, able, "sizes")
+    show_division(rows, sizes=True)
     show_findings(rows.folds.findings, key="division")
     n_fits = len(rows.folds) * int(sizes)
     if not state.studied.grown:
         _show_start(state, able, n_fits)
+        _show_estimates(state, able, rows)
         return []
     answers = _grow(state, able, rows)
-    curves = [one.value for one in answers]
+    curves, findings = [one.value for one in answers], list[Finding]()
     if curves:
         with guard("The curves"):
-            _draw(state, curves, rows.folds.notes, rows.evalset)
+            findings = size_findings(state, curves, rows.evalset)
+            _draw(state, curves, rows.folds.notes, findings)
     _show_stop(state)
-    return curves
+    return findings
 
 
-def _without_networks(state: AppState, able: Sequence[Answer[Refit]]) -> list[Answer[Refit]]:
-    """Networks are trained again only when somebody says for how many epochs."""
-    networks = [one for one in able if one.value.kind == "network"]
-    if not networks:
-        return list(able)
-    names = ", ".join(plain(one.entry.name) for one in networks)
-    proposed = networks[0].value.epochs or 20
-    epochs = st.number_input(
-        f"Epochs for {names}",
-        0,
-        MOST_EPOCHS,
-        state.studied.epochs,
-        key="learn-epochs",
-        help=f"{plain(networks[0].value.sentence)} 0 leaves networks out; {proposed} is usual. The "
-        "time left is measured after the first fit.",
-        width=360,
-    )
-    state.study(epochs=int(epochs))
-    return [one for one in able if one.value.kind != "network" or epochs]
+def show_size_tables(state: AppState) -> None:
+    """Curves that were computed elsewhere and uploaded as tables of sizes and scores."""
+    for one in state.histories:
+        content = state.files.get(one.digest)
+        if content is None or getattr(one.about, "kind", "") != "sizes":
+            continue
+        with guard(one.name):
+            read = partial(_read_table, one.name, content)
+            curves = cached.computed("size table", (one.name, one.digest), read)
+            st.subheader(plain(one.name), anchor=False)
+            by_metric: dict[str, list[SizeCurve]] = {}
+            for curve in curves:
+                by_metric.setdefault(curve.metric, []).append(curve)
+            for metric, some in by_metric.items():
+                findings = judge_size_curves(some, level=get_settings().confidence_level)
+                _draw(state, some, (), findings, key=f"table-{one.digest[:8]}-{metric}")
+
+
+def _read_table(name: str, content: bytes | Path) -> tuple[SizeCurve, ...]:
+    source = io.BytesIO(content) if isinstance(content, bytes) else content
+    return read_size_table(pd.read_csv(source, sep=None, engine="python"), model=Path(name).stem)
 
 
 def _show_start(state: AppState, able: Sequence[Answer[Refit]], n_fits: int) -> None:
@@ -110,6 +125,31 @@ def _show_start(state: AppState, able: Sequence[Answer[Refit]], n_fits: int) -> 
         )
 
 
+def _show_estimates(state: AppState, able: Sequence[Answer[Refit]], rows: Ground) -> None:
+    """How long networks would take, from one or two small fits, before anybody starts them."""
+    networks = [one.entry for one in able if one.value.kind == "network"]
+    told = partial(_estimates, _options(state))
+    answers = fit_again(
+        state, "estimate", networks, rows, (repr(_options(state)),), "Timing {name}", told
+    )
+    for one in answers:
+        st.caption(f":material/timer: {plain(one.value.sentence)}")
+
+
+def _estimates(
+    options: SizeOptions,
+    model: Model,
+    evalset: EvalSet,
+    name: str,
+    folds: Folds,
+    store: BlockStore,
+    turn: Any,
+) -> Iterator[Estimate]:
+    del store
+    with turn():
+        yield estimate_size_curve(model, evalset, name, options, folds=folds)
+
+
 def _show_stop(state: AppState) -> None:
     st.button(
         "Put away",
@@ -122,18 +162,28 @@ def _show_stop(state: AppState) -> None:
 
 
 def _grow(state: AppState, able: Sequence[Answer[Refit]], rows: Ground) -> list[Answer[SizeCurve]]:
+    options = _options(state)
+    entries = [one.entry for one in able[:_MOST]]
+    return fit_again(
+        state,
+        "sizes",
+        entries,
+        rows,
+        (repr(options),),
+        "Fitting {name} on growing parts",
+        partial(_stages, options),
+    )
+
+
+def _options(state: AppState) -> SizeOptions:
     now = state.studied
-    options = SizeOptions(
+    return SizeOptions(
         metric=now.scored or None,
         n_sizes=now.sizes,
         n_splits=now.splits,
         n_repeats=now.repeats,
         seed=get_settings().random_state,
         epochs=now.epochs or None,
-    )
-    entries = [one.entry for one in able[:_MOST]]
-    return fit_again(
-        state, "sizes", entries, rows, (repr(options),), "Growing {name}", partial(_stages, options)
     )
 
 
@@ -163,13 +213,17 @@ def size_findings(state: AppState, curves: Sequence[SizeCurve], evalset: EvalSet
 
 
 def _draw(
-    state: AppState, curves: Sequence[SizeCurve], said: Sequence[str], evalset: EvalSet
+    state: AppState,
+    curves: Sequence[SizeCurve],
+    said: Sequence[str],
+    findings: Sequence[Finding],
+    key: str = "sizes",
 ) -> None:
     styles, tables = state.styles(), {one.model: one for one in curves}
     wanted = st.toggle(
         "Continue the curves",
         state.studied.project,
-        key="learn-project",
+        key=f"learn-project-{key}",
         help="A power law fitted to the folds, at most four times as far as the data reach, and "
         "only where it describes the scores.",
     )
@@ -184,18 +238,17 @@ def _draw(
                 )
             except NotApplicable as error:
                 why.append(f"{curve.model} is not continued: {error.reason}")
-    show_findings(size_findings(state, curves, evalset), key="sizes")
+    show_findings(findings, key=key)
     figure = plot_size_curves(curves, styles, projection=laws, theme=theme())
-    show_figure(figure, key="sizes", tables=tables)
+    show_figure(figure, key=key, tables=tables)
     _show_gains(laws)
     for sentence in why:
         st.caption(f":material/info: {plain(sentence)}")
     notes = [f"{one.model}: {note}" for one in curves for note in one.notes if note not in said]
     with st.expander("Fit times and notes", icon=":material/timer:"):
         with guard("The fit times"):
-            show_figure(
-                plot_fit_times(curves, styles, theme=theme()), key="fit-times", tables=tables
-            )
+            figure = plot_fit_times(curves, styles, theme=theme())
+            show_figure(figure, key=f"fit-times-{key}", tables=tables)
         if notes:
             st.markdown("\n".join(f"- {plain(note)}" for note in dict.fromkeys(notes)))
 
@@ -206,4 +259,6 @@ def _show_gains(laws: dict[str, Projection]) -> None:
         more = min(10_000, law.furthest - law.base)
         if more >= 1:
             with guard(name):
-                st.markdown(f"**{plain(name)}**: {plain(law.gain(more).sentence)}")
+                gain = law.gain(more)
+                close = " Whether they help at all is too close to call." * (gain.low <= 0)
+                st.markdown(f"**{plain(name)}**: {plain(gain.sentence)}{close}")

@@ -17,7 +17,7 @@ from components.choices import Choices
 from components.entries import Companion, History, ModelEntry, Problem, Source, Waiting
 from components.jobs import Job
 from components.studies import Studied
-from dashboard.contracts import Label, Model, RawPredictions, Task
+from dashboard.contracts import Finding, Label, Model, RawPredictions, Task
 from dashboard.data import (
     EvalSet,
     PredictionColumns,
@@ -75,6 +75,7 @@ class AppState:
         digest and the evaluation set's.
     explored : what is chosen on the pages about explanations.
     studied : what is chosen on the page about learning.
+    said_by_size : what the curves by training size said when they were last drawn.
     next_page : where a click on a chart leads, once.
     began : the tab that each row of tabs on screen opened with.
     paused : slow questions to models that this person stopped.
@@ -119,6 +120,7 @@ class AppState:
     picture: Literal["png", "svg"] = "png"
     explored: Choices = field(default_factory=Choices)
     studied: Studied = field(default_factory=Studied)
+    said_by_size: tuple[Finding, ...] = ()
     next_page: str = ""
     began: dict[str, str] = field(default_factory=dict)
     paused: set[tuple[Hashable, ...]] = field(default_factory=set)

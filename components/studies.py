@@ -41,6 +41,7 @@ class Studied(Chosen):
     ----------
     tab : the open one; "" = the first that has something to show.
     left : names of runs that are left out, one a line.
+    names : what names in the logs mean, as JSON; see `components.log_names`.
     metric, drawn, smoothing, patience, half, log_x, log_y, robust, rate : curves by epoch.
     layer, kind : what is looked at inside the network.
     scored : the metric of everything that is fitted again; "" = the usual one of the task.
@@ -56,6 +57,7 @@ class Studied(Chosen):
 
     tab: str = ""
     left: str = ""
+    names: str = ""
     metric: str = "loss"
     drawn: str = "overlay"
     smoothing: float = 0.0
@@ -85,6 +87,7 @@ class Studied(Chosen):
     READERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
         "tab": one_of("", *TABS),
         "left": read_text,
+        "names": read_text,
         "metric": read_text,
         "drawn": one_of(*DRAWN),
         "smoothing": _share,

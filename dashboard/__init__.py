@@ -16,16 +16,26 @@ if TYPE_CHECKING:
     from .evaluation import evaluate
     from .explanation import explain
     from .importance import importances
+    from .learning.headless import learning_curves
     from .models import load_model
     from .report import write_report
 
 __version__ = "0.1.0"
-__all__ = ["evaluate", "explain", "importances", "load_data", "load_model", "write_report"]
+__all__ = [
+    "evaluate",
+    "explain",
+    "importances",
+    "learning_curves",
+    "load_data",
+    "load_model",
+    "write_report",
+]
 
 _HOMES = {
     "evaluate": "evaluation",
     "explain": "explanation",
     "importances": "importance",
+    "learning_curves": "learning.headless",
     "load_data": "data",
     "load_model": "models",
     "write_report": "report",
@@ -34,6 +44,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import the room behind a public name when it is first asked for."""
+    if name == "learning":  # the package behind `learning_curves` is public as well
+        return import_module(".learning", __name__)
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

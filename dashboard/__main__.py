@@ -1,6 +1,7 @@
 """The command line. Each command parses, makes one call of the API, writes, and gives an exit code.
 
-Exit codes: 0 everything answered; 1 a model failed and the others are reported; 2 bad input.
+Exit codes: 0 everything answered; 1 a model failed and the others are reported, or there is a
+finding of at least `--fail-on`; 2 bad input; 130 stopped with Ctrl+C.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from . import __version__
 from .errors import DiagnosticsError, ParameterError
+from .learning_command import add_learning, study_and_write
 
 __all__ = ["build_parser", "main"]
 
@@ -219,6 +221,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_explain(commands)
     _add_importances(commands)
+    add_learning(commands).set_defaults(command=_learning)
     return parser
 
 
@@ -425,8 +428,13 @@ def _groups(given: argparse.Namespace) -> Any:
     return named or None
 
 
+def _learning(given: argparse.Namespace) -> int:
+    with _only_our_words():
+        return study_and_write(given, _by_name(given.model))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; problems are one sentence on stderr and exit code 2."""
+    """Run one command; problems are one sentence on stderr and an exit code."""
     given = build_parser().parse_args(argv)
     try:
         code: int = given.command(given)
@@ -435,6 +443,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         return 0
+    except KeyboardInterrupt:
+        sys.stderr.write("\nsidelight: stopped.\n")
+        return 130
     return code
 
 

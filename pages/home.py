@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from components import loading, state, understanding
+from components import loading, log_verdicts, state, understanding
 
 session = state.app_state()
 st.title("What are we looking at?")
 loading.show_samples(session)
 loading.show_uploads(session)
 loading.show_way_in(session)
+log_verdicts.show_log_verdicts(session)
 if session.table is not None:
     st.header("What was understood", anchor=False)
 understanding.show_understood(session)

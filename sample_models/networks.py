@@ -15,7 +15,8 @@ from .writing import write_history, write_keras
 History = Mapping[str, list[float]]
 
 
-def _keras(seed: int) -> Any:
+def seeded_keras(seed: int) -> Any:
+    """Keras whose next network is the same on every run."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # one order of summation on every machine
     import keras
@@ -82,7 +83,7 @@ def train_loans(
     texts: Sequence[str],
 ) -> None:
     """A dense network on raw columns: scaling, missing values and vocabularies are inside it."""
-    keras = _keras(11)
+    keras = seeded_keras(11)
     network = _loans_network(keras, train, numbers, texts)
     network.compile(
         keras.optimizers.Adam(0.002),
@@ -108,7 +109,7 @@ def train_loans(
 
 def train_digits(folder: Path, X: np.ndarray, y: np.ndarray) -> None:
     """A small convolution net on 8 × 8 images; it takes the images as they are, 0 to 16."""
-    keras = _keras(12)
+    keras = seeded_keras(12)
     layers = keras.layers
     network = keras.Sequential(
         [

@@ -28,7 +28,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeRegressor
 
-from . import networks, synthetic
+from . import networks, stories, synthetic
 from .writing import write_csv, write_npz, write_parquet, write_skops
 
 Entry = dict[str, Any]
@@ -193,6 +193,7 @@ def make_digits(folder: Path) -> Entry:
     for file, model in models.items():
         write_skops(folder / f"{file}.skops", model.fit(flat, y[train]))
     networks.train_digits(folder, X[train], y[train])
+    stories.train_stories(folder, bunch.images, bunch.target)
     return {
         "key": "digits",
         "title": "Handwritten digits",
@@ -212,7 +213,7 @@ def make_digits(folder: Path) -> Entry:
             _model("forest.skops", "Random forest"),
             _model("network.keras", "Small convolution network"),
         ],
-        "histories": ["network_history.csv", "network_history.json"],
+        "histories": ["network_history.csv", "network_history.json", stories.ARCHIVE],
     }
 
 

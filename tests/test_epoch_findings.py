@@ -53,6 +53,8 @@ def _shape(kind: str, n: int, rng: np.random.Generator) -> Run:
     train, validation, scatter = 0.2 + fall, 0.4 + fall, rng.choice([0.005, 0.02])
     if kind == "overfitting":
         train, validation = train - 0.15 * at, validation + 0.6 * np.clip(at - 0.35, 0, None)
+    elif kind == "converged":
+        scatter = 0.003  # with .02, a change of a tenth of the level can hide in 12 or 30 epochs
     elif kind == "not_converged":
         train = 0.2 + 2 * np.exp(-1.5 * at)
         validation = train + 0.1
@@ -99,6 +101,20 @@ def test_known_shapes_are_recognised(kind: str, code: str, share: float, n: int)
         assert np.mean(["overfitting" in one for one in codes]) <= 0.05
     if kind in ("stuck", "diverging", "rises"):
         assert not any("converged" in one for one in codes)
+
+
+@pytest.mark.parametrize("n", [12, 30, 100])
+def test_what_is_too_noisy_has_not_settled(n: int) -> None:
+    """Noise of 15 % and more of the level can hide any change that matters."""
+    at = np.arange(n) / n
+    fall = 2 * np.exp(-10 * at)
+    said = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        noise = rng.uniform(0.06, 0.12) * rng.normal(size=n)
+        found = {one.code for one in find_in_epochs(logged(0.35 + fall, 0.4 + fall + noise))}
+        said.append("undecided" in found and not found & {"converged", "diverging"})
+    assert np.mean(said) >= 0.85
 
 
 def test_a_network_that_died_is_stuck_not_converged() -> None:

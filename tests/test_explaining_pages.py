@@ -199,7 +199,7 @@ def test_shuffling_as_chosen_in_the_link_and_by_hand() -> None:
 def test_predictions_alone_need_a_model(name: str) -> None:
     at = _open("churn_predictions")
     _sound(at.switch_page(_page(name)).run())
-    assert any("needs a model" in str(one.value) for one in at.caption)
+    assert any("needs a model" in str(one.value) for one in at.info)
 
 
 @pytest.mark.slow

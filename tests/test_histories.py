@@ -226,9 +226,13 @@ def test_large_tables_are_left_alone() -> None:
             '"iterations": [{"iteration": 0, "learn": [1]}]}',
             "A CatBoost log of 1 round with RMSE;",
         ),
+        ("epoch,cost,quality\n0,3,1\n1,2,2\n", "A training history of 2 epochs with cost and"),
         ("epoch,train_acc,val_acc\n0,.5,.4\n1,.6,.5\n", "A training history of 2 epochs with"),
-        ("epoch,step,train_loss,val_loss\n0,9,1,\n0,9,,1\n", "A training history of 2 epochs with"),
-        ("iteration,train-rmse-mean,test-rmse-mean\n0,1,2\n1,1,2\n", "A training history of 2"),
+        ("epoch,step,train_loss,val_loss\n0,9,1,\n0,9,,1\n", "A training history of 1 epoch with"),
+        (
+            "iteration,train-rmse-mean,test-rmse-mean\n0,1,2\n1,1,2\n",
+            "A training history of 2 steps",
+        ),
     ],
 )
 def test_boosters_and_other_loggers(content: str, sentence: str) -> None:
@@ -242,10 +246,10 @@ def test_boosters_and_other_loggers(content: str, sentence: str) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        "epoch,temperature\n0,20\n1,21\n",
+        "epoch,temperature\n0,20\n5,21\n",
+        "epoch,temperature\n0,warm\n1,cold\n",
         "step,height,weight\n1,2,3\n2,3,4\n",
         "index,accuracy\n0,.5\n1,.6\n",
-        "epoch,train_acc,age\n0,.5,4\n",
         "epoch,train_acc\n3,.5\n1,.4\n0,a\n",
         "iter,a\n0,1\n2,3\n",
         "iteration,train_error\n9,1\n3,1\n",
@@ -288,3 +292,19 @@ def test_archives_of_runs_are_kept_and_others_are_not() -> None:
         assert identify_history(_zipped(others), "runs.zip") is None
     assert identify_history(_zipped(files)[:80], "runs.zip") is None
     assert identify_history(_zipped({"a.csv": table + b" " * (17 << 20)}), "bomb.zip") is None
+
+
+def test_scores_by_training_size_are_kept_and_no_table_of_data_is_taken_for_them() -> None:
+    found = identify_history(
+        b"train_size,train_score,test_score\n100,.9,.7\n200,.88,.75\n400,.87,.8\n", "scores.csv"
+    )
+    assert isinstance(found, HistoryKind)
+    assert (found.kind, found.steps) == ("sizes", 3)
+    assert "3 scores by training size" in found.sentence()
+    for other in (
+        b"size,y_pred,test\n1,2,3\n2,2,3\n",
+        b"id,n,validation\na,1,0\nb,2,1\n",
+        b"train_size,test_score\n.1,.7\n.2,.8\n",
+        b"train_size,test_score\n100,.7\n100,.8\n",
+    ):
+        assert identify_history(other, "x.csv") is None

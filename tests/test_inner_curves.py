@@ -192,7 +192,7 @@ def test_a_network_is_trained_anew() -> None:
     import keras
 
     X, y = load_digits(return_X_y=True)
-    X, y = X[:600] / 16, y[:600]
+    X, y = X[:300] / 16, y[:300]
     network = keras.Sequential(
         [
             keras.Input((64,)),
@@ -202,8 +202,8 @@ def test_a_network_is_trained_anew() -> None:
         ]
     )
     network.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
-    before = [weight.numpy().copy() for weight in network.weights]
     history = network.fit(X, y, epochs=1, verbose=0)
+    weights = [array.copy() for array in network.get_weights()]
     model, data = adapt(network, "net"), as_evalset(X, y, None)
     (run,) = curves_of_model(model, None, "net")
     assert run.source == "Keras History"
@@ -211,9 +211,9 @@ def test_a_network_is_trained_anew() -> None:
     refit = refit_of(model, "net")
     assert (refit.kind, refit.epochs) == ("network", 20) and "new weights" in refit.sentence
     fold = choose_folds(data, 3).pairs[0]
-    options = FitOptions(metrics=("accuracy", "log_loss"), epochs=8, batch_size=64)
+    options = FitOptions(metrics=("accuracy", "log_loss"), epochs=12, batch_size=32)
     told = estimate_fits(model, data, "net", [Request(fold)] * 3, options)
-    assert told.seconds > 0 and "3 fits of 8 epochs on 400 rows" in told.sentence
+    assert told.seconds > 0 and "3 fits of 12 epochs on 200 rows" in told.sentence
     drawn = np.random.get_state()[1].copy()  # noqa: NPY002 - what Keras would have drawn from
     fits = [
         fit
@@ -221,11 +221,7 @@ def test_a_network_is_trained_anew() -> None:
         for _, fit in fits_in_lanes(model, data, "net", [Request(fold)], options)
     ]
     assert fits[0].validation == pytest.approx(fits[1].validation)
-    assert fits[0].train[0] > 0.9 and fits[0].validation[0] > 0.8
-    assert "8 epochs" in fits[0].notes[0]
+    assert fits[0].train[0] > 0.9 and fits[0].validation[0] > 0.7
+    assert "12 epochs" in fits[0].notes[0]
     assert np.array_equal(drawn, np.random.get_state()[1])  # noqa: NPY002
-    trained = [weight.numpy() for weight in network.weights]
-    assert len(trained) == len(before)
-    assert history.model.evaluate(X, y, verbose=0) == pytest.approx(
-        network.evaluate(X, y, verbose=0)
-    )
+    assert all(np.array_equal(a, b) for a, b in zip(weights, network.get_weights(), strict=True))

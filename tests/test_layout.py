@@ -68,11 +68,15 @@ FLOORS: list[tuple[str, frozenset[str]]] = [
                 "report_html",
                 "report_importances",
                 "report_learning",
+                "report_learning_text",
                 "report_scores",
             }
         ),
     ),
-    ("front doors", frozenset({"__init__", "__main__", "app", "launcher", "worker"})),
+    (
+        "front doors",
+        frozenset({"__init__", "__main__", "app", "launcher", "learning_command", "worker"}),
+    ),
 ]
 FLOOR_OF = {room: floor for floor, (_, rooms) in enumerate(FLOORS) for room in rooms}
 NEIGHBOURS = {"models", "diagnostics", "workspace"}  # and all that reads data, as one

@@ -8,8 +8,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from components.checking import Wrong
+from components.entries import History
 from components.state import AppState
 from components.studies import Studied
+from dashboard.data import identify_history
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = str(ROOT / "dashboard" / "app.py")
@@ -53,9 +55,7 @@ def test_a_history_is_drawn_judged_and_named_after_its_model() -> None:
     assert at.title[0].value == TITLE
     said = _said(at)
     assert "sl-headline" in said
-    assert (
-        "network_history" in said
-    )  # the network itself is not shown, so its log has no other name
+    assert "Small convolution network" in said and "network_history" not in said
     assert any("Loss by epoch" in chart for chart in _charts(at))
     at.slider(key="learn-smoothing").set_value(0.6)
     _sound(at.run())
@@ -102,3 +102,16 @@ def test_choices_survive_json_and_links_and_refuse_what_is_not_sound() -> None:
     for wrong in ({"smoothing": 1.5}, {"splits": 1}, {"half": "yes"}, {"tab": "x"}, []):
         with pytest.raises(Wrong):
             Studied.from_json(wrong)
+
+
+def test_scores_by_size_that_were_computed_elsewhere_are_drawn() -> None:
+    at = _open("diabetes", ["linear.skops"], tab="sizes")
+    table = b"train_size,train_score,test_score\n100,.9,.7\n200,.88,.75\n400,.87,.8\n"
+    state = _state(at)
+    state.files["abc"] = table
+    state.histories.append(
+        History("elsewhere.csv", "abc", identify_history(table, "elsewhere.csv"))
+    )
+    _sound(at.run())
+    assert any("elsewhere" in chart for chart in _charts(at))
+    assert "One split says nothing" in _said(at)

@@ -209,3 +209,13 @@ def test_files_that_are_no_models_take_no_place(monkeypatch: pytest.MonkeyPatch)
     _upload(at, "models", ("other.pkl", content + b" "))
     assert "on their way in" in at.error[0].value
     get_settings.cache_clear()
+
+
+def test_home_says_what_an_uploaded_log_shows() -> None:
+    """A line without numbers that leads to the page on learning; data without logs have none."""
+    at = _app()
+    assert "still improving" not in _text(at)
+    losses = "".join(f"{k},{2.2 - 0.05 * k},{2.3 - 0.05 * k}\n" for k in range(20))
+    _upload(at, "models", ("short.csv", f"epoch,loss,val_loss\n{losses}".encode()))
+    assert not at.error and not at.exception
+    assert "Short was still improving when it stopped." in _text(at)

@@ -214,8 +214,9 @@ def test_archives_hold_no_date_and_no_memory_address():
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
 def test_histories_read_the_same_from_csv_and_json(sample: Sample):
     networks = [model for model in sample.models if model.file.endswith(".keras")]
-    assert len(sample.histories) == 2 * len(networks)
-    for name in sample.histories[::2]:
+    tables = [name for name in sample.histories if name.endswith(".csv")]
+    assert len(tables) == len(networks)
+    for name in tables:
         frame = pd.read_csv(sample.path(name))
         history = json.loads(sample.path(name.replace(".csv", ".json")).read_text("utf-8"))
         assert list(frame["epoch"]) == list(range(len(frame)))

@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 
 from dashboard.contracts import Finding
+from dashboard.diagnostics.folds import FoldScores
 from dashboard.diagnostics.size_curves import SizeCurve
-from dashboard.diagnostics.verdicts import VERDICTS, judge_size_curve, judge_size_curves
+from dashboard.diagnostics.verdicts import (
+    VERDICTS,
+    judge,
+    judge_folds,
+    judge_size_curve,
+    judge_size_curves,
+)
+from tests import verdict_simulation
 
 
 def curve(
@@ -150,3 +158,113 @@ def test_polynomials_are_undecided_on_one_split() -> None:
     for one in _polynomials(1):
         single = curve(one.train[:, :1], one.validation[:, :1], sizes=[80])
         assert codes(judge_size_curve(single)) == ["undecided"]
+
+
+# -- folds ----------------------------------------------------------------------------------------
+
+
+def test_folds_are_judged_as_the_largest_size_is() -> None:
+    train, validation = 0.5 + SPREAD, 1 + SPREAD
+    scores = FoldScores(
+        model="m",
+        metric="rmse",
+        title="RMSE",
+        larger_is_better=False,
+        train=train,
+        validation=validation,
+        fit_seconds=np.zeros(5),
+        n_train=np.full(5, 100),
+        n_validation=np.full(5, 25),
+        repeats=np.zeros(5, dtype=np.int64),
+        failures=("",) * 5,
+    )
+    (by_folds,) = judge_folds([scores])
+    (by_size,) = judge_size_curve(curve(train, validation))
+    assert (by_folds.code, by_folds.evidence) == (by_size.code, by_size.evidence)
+    assert by_folds.chart == "folds" and by_folds.at is None
+
+
+# -- one verdict for each model -------------------------------------------------------------------
+
+
+def said(code: str, severity: Any, chart: str, subject: str = "m", **told: Any) -> Finding:
+    return Finding(code, severity, subject, f"{code} of {subject}.", told, ("do it",), chart)
+
+
+def test_the_worst_that_is_supported_leads() -> None:
+    weak = said("overfitting", "warning", "epochs", change=1.1, spread=1.0)
+    strong = said("memorised", "warning", "size_curve", gap=1.0, gap_low=0.9, gap_high=1.1)
+    note = said("validation_better_at_first", "info", "epochs")
+    (one,) = judge([note, weak, strong, said("undecided", "info", "folds")])
+    assert (one.code, one.subject, one.chart) == ("memorised", "m", "size_curve")
+    assert one.sentence == ("memorised of m. Also by epoch it overfits. Undecided across folds.")
+    assert one.evidence["agrees"] == "overfitting" and one.evidence["undecided"] == "undecided"
+    assert judge([note]) == []
+
+
+def test_verdicts_that_contradict_each_other_say_so() -> None:
+    over = said("overfitting", "warning", "epochs", change=9.0, spread=1.0)
+    under = said("underfitting", "warning", "size_curve", behind=1.0, behind_low=0.5)
+    (one,) = judge([under, over])
+    assert one.code == "overfitting" and one.evidence["disagrees"] == "underfitting"
+    assert one.sentence.endswith(
+        "Yet by training size it underfits: one looks at a single fit, the other at fits on parts "
+        "of the rows."
+    )
+    (fine,) = judge([over, said("about_right", "good", "size_curve")])
+    assert "it is this training that went wrong" in fine.sentence
+    settled = said("converged", "good", "epochs")
+    layer = said("vanishing_gradients", "problem", "layers", "m: first")
+    (one,) = judge([settled, layer])
+    assert one.evidence["layer"] == "first" and one.subject == "m"
+    assert "settle while a layer learns nothing" in str(one.evidence["otherwise"])
+    assert judge([settled])[0].sentence == settled.sentence
+
+
+def test_whether_more_rows_help_is_part_of_the_verdict() -> None:
+    rows = said("more_data_helps", "info", "size_curve")
+    (one,) = judge([said("overfitting", "warning", "size_curve"), rows])
+    assert one.sentence.endswith("It still improves with more rows.")
+    assert one.evidence["more_rows"] == "more_data_helps"
+    assert judge([rows]) == []
+
+
+def test_models_are_in_order_and_what_is_undecided_comes_last() -> None:
+    found = judge(
+        [
+            said("undecided", "info", "epochs", "open"),
+            said("converged", "good", "epochs", "fine"),
+            said("overfitting", "warning", "epochs", "bad"),
+            said("diverging", "problem", "epochs", "worst"),
+        ]
+    )
+    assert [one.subject for one in found] == ["worst", "bad", "fine", "open"]
+
+
+# -- 200 curves of known truth --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> list[verdict_simulation.Outcome]:
+    return verdict_simulation.simulate()
+
+
+def test_verdicts_are_right_on_simulated_curves(
+    outcomes: list[verdict_simulation.Outcome],
+) -> None:
+    """The issue's shares, of the documented curves and of those of other seeds."""
+    assert len(outcomes) == 200
+    assert sum(one.truth == verdict_simulation.UNCLEAR for one in outcomes) >= 40
+    others = [one for seed in (1, 2, 3) for one in verdict_simulation.simulate(120, seed)]
+    for curves in (outcomes, others):
+        for kind in ("size", "epoch"):
+            assert verdict_simulation.right(curves, clear=True, kind=kind) >= 0.9
+            assert verdict_simulation.right(curves, clear=False, kind=kind) >= 0.8
+
+
+def test_the_table_of_verdicts_is_what_the_code_says(
+    outcomes: list[verdict_simulation.Outcome],
+) -> None:
+    text = verdict_simulation.DOCS.read_text(encoding="utf-8")
+    assert verdict_simulation.BEGIN in text and verdict_simulation.END in text
+    assert verdict_simulation.written(text, outcomes) == text, "run make docs"

@@ -2,13 +2,17 @@
 
 `python -m tests.verdict_simulation` writes the table into docs/learning.md; `test_verdicts.py`
 fails when the share of right verdicts falls or the table is out of date.
+
+A change is clear where it is about four times the standard error that the noise gives it, and
+more; a curve without one is clear where a change of a tenth of its level could not hide in the
+noise. Unclear are curves whose noise is as large as the changes that matter, or larger.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,21 +21,15 @@ import numpy.typing as npt
 from dashboard.contracts import Run, Series
 from dashboard.diagnostics.epoch_findings import find_in_epochs
 from dashboard.diagnostics.size_curves import SizeCurve
-from dashboard.diagnostics.verdicts import judge_size_curves
+from dashboard.diagnostics.verdicts import judge, judge_size_curves
 
 Floats = npt.NDArray[np.float64]
+Pair = tuple[Floats, Floats]
 
 DOCS = Path(__file__).parent.parent / "docs" / "learning.md"
 BEGIN, END = "<!-- verdicts -->", "<!-- end of verdicts -->"
 UNCLEAR = "undecided"
-# What several findings of the same meaning count as.
-_SAME = {
-    "rate_too_high": "diverging",
-    "validation_better": "converged",
-    "stuck": "rate_too_low",
-    "no_better_than_baseline": "underfitting",
-}
-_EPOCHS = ("overfitting", "not_converged", "converged", "diverging", "undecided", "rate_too_low")
+SEED = 2026
 
 
 @dataclass(frozen=True)
@@ -40,122 +38,226 @@ class Outcome:
 
     kind: str
     truth: str
+    case: str
     verdict: str
 
 
 # -- by training size -----------------------------------------------------------------------------
 
-_SPLITS, _REPEATS = 5, 5
 _SIZES = np.array([100, 200, 400, 800])
 
 
-def _size_curve(
-    rng: np.random.Generator, name: str, error: float, gap: float, noise: float, repeats: int
-) -> SizeCurve:
-    """Errors that fall to `error` by a power law, training errors below by `gap` of it.
+@dataclass(frozen=True)
+class _Fits:
+    """What a model does on every fold: error at the largest size, gap and noise as shares of it."""
 
-    `noise` of the folds, as a share of the error; a fifth of it is that of the rows as a whole.
-    """
-    folds = _SPLITS * repeats
-    fall = 1 + 0.6 * (_SIZES / _SIZES[-1]) ** -0.7 - 0.6
-    level = error * (1 + 0.2 * noise * rng.normal())
-    shocks = noise * error * rng.normal(size=(len(_SIZES), folds))
-    validation = level * fall[:, None] + shocks
-    train = (1 - gap) * level * (2 - fall[:, None]).clip(0.2) + 0.3 * noise * error * rng.normal(
-        size=(len(_SIZES), folds)
-    )
-    return SizeCurve(
-        model=name,
-        metric="rmse",
-        title="RMSE",
-        larger_is_better=False,
-        sizes=_SIZES,
-        train=np.maximum(train, 0.0),
-        validation=validation,
-        fit_seconds=np.zeros(validation.shape),
-        n_given=1_000,
-        independent=_SPLITS,
-        n_done=validation.size,
-        n_fits=validation.size,
-    )
+    error: float
+    gap: float
+    noise: float
+    splits: int = 5
+    repeats: int = 5
+    memorises: bool = False
+
+    def curve(self, rng: np.random.Generator, name: str, is_accuracy: bool) -> SizeCurve:
+        """Errors fall by a power law; a fifth of the noise is common to all folds."""
+        folds = self.splits * self.repeats
+        fall = (1 + 0.6 * ((_SIZES / _SIZES[-1]) ** -0.7 - 1))[:, None]
+        level = self.error * (1 + 0.2 * self.noise * rng.normal())
+        shocks = self.noise * self.error * rng.normal(size=(2, len(_SIZES), folds))
+        validation = level * fall + shocks[0]
+        train = (1 - self.gap) * level * (2 - fall).clip(0.2) + 0.3 * shocks[1]
+        train = np.maximum(0.0 * train if self.memorises else train, 0.0)
+        if is_accuracy:  # an error of 1 is a fifth of the rows
+            train, validation = 1 - 0.2 * train, np.clip(1 - 0.2 * validation, 0, 1)
+        return SizeCurve(
+            model=name,
+            metric="accuracy" if is_accuracy else "rmse",
+            title="Accuracy" if is_accuracy else "RMSE",
+            larger_is_better=is_accuracy,
+            sizes=_SIZES,
+            train=train,
+            validation=validation,
+            fit_seconds=np.zeros(validation.shape),
+            n_given=1_000,
+            independent=self.splits,
+            n_done=validation.size,
+            n_fits=validation.size,
+        )
+
+
+def _size_cases(rng: np.random.Generator) -> list[tuple[str, str, _Fits]]:
+    """Truth, the kind of case, and the model; a new draw at each call."""
+    u = rng.uniform
+    calm = {
+        "noise": u(0.02, 0.15),
+        "repeats": int(rng.choice([3, 5, 10])),
+        "splits": int(rng.choice([5, 10])),
+    }
+    return [
+        ("overfitting", "a gap of 25 to 60 %", _Fits(1.2, u(0.25, 0.6), **calm)),
+        ("overfitting", "not repeated", _Fits(1.2, u(0.4, 0.6), u(0.02, 0.06), repeats=1)),
+        ("underfitting", "far behind", _Fits(u(1.5, 2.5), u(0.0, 0.03), **calm)),
+        ("about_right", "a gap up to 5 %", _Fits(1.0, u(0.0, 0.05), **calm)),
+        ("memorised", "no training error", _Fits(1.3, 1.0, **calm, memorises=True)),
+        (UNCLEAR, "one wild cross-validation", _Fits(1.0, u(0.15, 0.3), u(0.5, 0.8), repeats=1)),
+        (UNCLEAR, "one split", _Fits(1.0, u(0.1, 0.4), u(0.1, 0.5), splits=1, repeats=1)),
+        (
+            UNCLEAR,
+            "a gap at the limit",
+            _Fits(1.0, u(0.1, 0.15), u(0.2, 0.4), splits=int(rng.choice([3, 5])), repeats=1),
+        ),
+    ]
 
 
 def _by_size(rng: np.random.Generator, n: int) -> Iterator[Outcome]:
     """A model beside a good one, on the same folds."""
-    truths = ("overfitting", "underfitting", "about_right", "memorised", UNCLEAR)
     for k in range(n):
-        truth = truths[k % len(truths)]
-        gap, error, noise, repeats = {
-            "overfitting": (rng.uniform(0.3, 0.6), 1.2, 0.05, _REPEATS),
-            "underfitting": (rng.uniform(0.0, 0.03), rng.uniform(1.5, 2.5), 0.05, _REPEATS),
-            "about_right": (rng.uniform(0.0, 0.05), 1.0, 0.05, _REPEATS),
-            "memorised": (1.0, 1.3, 0.05, _REPEATS),
-            UNCLEAR: (rng.uniform(0.15, 0.3), 1.0, rng.uniform(0.5, 0.8), 1),
-        }[truth]
-        own = _size_curve(rng, "m", error, gap, noise, repeats)
-        if truth == "memorised":
-            own = SizeCurve(**{**own.__dict__, "train": np.zeros_like(own.train)})
-        good = _size_curve(rng, "good", 1.0, 0.03, noise, repeats)
-        verdict = next(one.code for one in judge_size_curves([own, good]) if one.subject == "m")
-        yield Outcome("size", truth, _SAME.get(verdict, verdict))
+        cases = _size_cases(rng)
+        truth, case, fits = cases[k % len(cases)]
+        is_accuracy = bool(rng.random() < 0.4)
+        own = fits.curve(rng, "m", is_accuracy)
+        good = replace(fits, error=1.0, gap=0.03, memorises=False).curve(rng, "good", is_accuracy)
+        found = judge([one for one in judge_size_curves([own, good]) if one.subject == "m"])
+        yield Outcome("size", truth, case, found[0].code if found else "nothing")
 
 
 # -- by epoch -------------------------------------------------------------------------------------
 
 
-def _losses(rng: np.random.Generator, truth: str, n: int) -> tuple[Floats, Floats]:
-    at = np.arange(n)
-    noise = 0.01
-    fall = np.exp(-at / rng.uniform(4, 8))
-    train, validation = 0.2 + fall, 0.25 + fall
-    if truth == "overfitting":
-        start = rng.uniform(0.25, 0.45) * n
-        rise = rng.uniform(0.3, 0.8) * np.maximum(0, at - start) / n
-        train, validation = train - 0.15 * np.maximum(0, at - start) / n, validation + rise
-    elif truth == "not_converged":
-        fall = np.exp(-at / (1.2 * n))
-        train, validation = 0.2 + fall, 0.25 + fall
-    elif truth == "diverging":
-        rise = np.exp(np.minimum(at / rng.uniform(5, 8), 8)) / 20
-        train, validation = 0.5 + rise, 0.6 + rise
-    elif truth == UNCLEAR:
-        noise = rng.uniform(0.08, 0.15)
-        rise = rng.uniform(0.05, 0.08) * np.maximum(0, at - 0.5 * n) / n
-        validation = validation + rise
-    return train + 0.3 * noise * rng.normal(size=n), validation + noise * rng.normal(size=n)
+@dataclass(frozen=True)
+class _Shape:
+    """Curves without noise, and the noise of the validation part as a share of its best level.
+
+    Training losses are means over all batches of an epoch: `calm` times as noisy.
+    """
+
+    truth: str
+    case: str
+    draw: Callable[[np.random.Generator, int], Pair]
+    epochs: tuple[int, int] = (20, 150)
+    noise: tuple[float, float] = (0.002, 0.035)
+    calm: float = 0.3
+
+
+def _settling(rng: np.random.Generator, n: int) -> Pair:
+    """Falls within the first third and stays."""
+    at, level = np.arange(n) / n, rng.uniform(0.1, 0.6)
+    fall = rng.uniform(0.5, 2.3) * np.exp(-at * rng.uniform(15, 40))
+    return level * rng.uniform(0.7, 0.95) + fall, level + fall
+
+
+def _later(n: int, start: float) -> Floats:
+    """0 until `start` of the epochs, then a line up to 1."""
+    return np.asarray(np.clip((np.arange(n) / n - start) / (1 - start), 0, None))
+
+
+def _overfitting(rng: np.random.Generator, n: int) -> Pair:
+    train, validation = _settling(rng, n)
+    start, level = rng.uniform(0.2, 0.5), validation[-1]
+    return (
+        train * (1 - rng.uniform(0.3, 0.8) * _later(n, start)),
+        validation + rng.uniform(0.15, 1.0) * level * _later(n, start),
+    )
+
+
+def _from_the_first(rng: np.random.Generator, n: int) -> Pair:
+    at = np.arange(n) / n
+    return 0.2 + 0.4 * np.exp(-at * rng.uniform(5, 15)), 0.6 + rng.uniform(0.2, 1.0) * at
+
+
+def _by_heart(rng: np.random.Generator, n: int) -> Pair:
+    """Training error falls to nothing, validation stays where it is far from that."""
+    at, level = np.arange(n) / n, rng.uniform(0.4, 0.8)
+    fall = rng.uniform(0.8, 1.5) * np.exp(-at * rng.uniform(15, 40))
+    return (level + fall[0]) * np.exp(-at * rng.uniform(12, 30)), level + fall
+
+
+def _falling(rng: np.random.Generator, n: int) -> Pair:
+    at = np.arange(n) / n
+    fall = rng.uniform(1, 2) * np.exp(-at * rng.uniform(0.8, 2.5))
+    return 0.2 + fall, 0.25 + fall
+
+
+def _diverging(rng: np.random.Generator, n: int) -> Pair:
+    rise = rng.uniform(0.5, 20) * (np.arange(n) / n) ** rng.uniform(1, 3)
+    return 1.5 + rise, 1.6 + rise
+
+
+def _stalling(rng: np.random.Generator, n: int) -> Pair:
+    """The training loss jumps by a tenth of its fall and more, as with a rate that is too high."""
+    train, validation = _settling(rng, n)
+    jumps = rng.uniform(0.12, 0.3) * (train[0] - train[-1]) * rng.normal(size=n)
+    jumps[0] = 0.0
+    return train + jumps, validation + jumps
+
+
+def _creeping(rng: np.random.Generator, n: int) -> Pair:
+    train = rng.uniform(1, 3) * (1 - rng.uniform(0.03, 0.15) * np.arange(n) / n)
+    return train, train * 1.02
+
+
+def _drifting(rng: np.random.Generator, n: int) -> Pair:
+    """A rise or a fall of a tenth of the level and less, after the middle."""
+    train, validation = _settling(rng, n)
+    return train, validation * (1 + rng.uniform(-0.1, 0.1) * _later(n, 0.5))
+
+
+_SHAPES = (
+    _Shape("converged", "level from a third on", _settling, (25, 150), (0.002, 0.02)),
+    _Shape("converged", "level, few epochs", _settling, (12, 25), (0.002, 0.01)),
+    _Shape("overfitting", "rises after its best", _overfitting),
+    _Shape("overfitting", "from the first epochs", _from_the_first),
+    _Shape("memorised", "no training error", _by_heart),
+    _Shape("not_converged", "still falls", _falling),
+    _Shape("diverging", "rises throughout", _diverging),
+    _Shape("rate_too_high", "falls, then jumps", _stalling, (30, 150)),
+    _Shape("rate_too_low", "a slow line", _creeping, (20, 150), (0.0005, 0.003)),
+    _Shape(UNCLEAR, "level, but noisy", _settling, (20, 100), (0.12, 0.4), 0.1),
+    _Shape(UNCLEAR, "a drift within the noise", _drifting, (20, 60), (0.1, 0.3), 0.1),
+    _Shape(UNCLEAR, "few and noisy epochs", _settling, (6, 10), (0.1, 0.3), 0.1),
+)
+
+
+def _run(rng: np.random.Generator, shape: _Shape) -> Run:
+    n = int(rng.integers(*shape.epochs))
+    train, validation = shape.draw(rng, n)
+    noise = rng.uniform(*shape.noise) * float(np.abs(validation).min())
+    train = np.maximum(train + shape.calm * noise * rng.normal(size=n), 0.0)
+    validation = validation + noise * rng.normal(size=n)
+    logged = [("loss", "train", train), ("loss", "validation", validation)]
+    if rng.random() < 0.5:  # an accuracy beside the loss, with noise of its own
+        for part, loss in (("train", train), ("validation", validation)):
+            share = np.exp(-0.5 * np.abs(loss)) + 0.3 * noise * rng.normal(size=n)
+            logged.append(("accuracy", part, np.clip(share, 0, 0.99)))
+    series = (Series(metric, part, np.arange(n), y, "epoch") for metric, part, y in logged)
+    return Run("run", "simulated", tuple(series))
 
 
 def _by_epoch(rng: np.random.Generator, n: int) -> Iterator[Outcome]:
-    truths = ("overfitting", "not_converged", "converged", "diverging", UNCLEAR)
     for k in range(n):
-        truth = truths[k % len(truths)]
-        epochs = int(rng.integers(40, 80))
-        train, validation = _losses(rng, truth, epochs)
-        steps = np.arange(epochs)
-        run = Run(
-            "run",
-            "simulated",
-            tuple(
-                Series("loss", part, steps, values, "epoch")
-                for part, values in (("train", train), ("validation", validation))
-            ),
-        )
-        said = [_SAME.get(one.code, one.code) for one in find_in_epochs(run)]
-        yield Outcome("epoch", truth, next((one for one in said if one in _EPOCHS), "nothing"))
+        shape = _SHAPES[k % len(_SHAPES)]
+        found = judge(find_in_epochs(_run(rng, shape)))
+        yield Outcome("epoch", shape.truth, shape.case, found[0].code if found else "nothing")
 
 
 # -- the table ------------------------------------------------------------------------------------
 
 
-def simulate(n: int = 200) -> list[Outcome]:
-    rng = np.random.default_rng(2026)
+def simulate(n: int = 200, seed: int = SEED) -> list[Outcome]:
+    rng = np.random.default_rng(seed)
     return [*_by_size(rng, n // 2), *_by_epoch(rng, n - n // 2)]
 
 
-def right(outcomes: list[Outcome], *, clear: bool) -> float:
+def right(outcomes: list[Outcome], *, clear: bool, kind: str = "") -> float:
     """Share of right verdicts among the curves whose truth is clear, or among the others."""
-    some = [one for one in outcomes if (one.truth != UNCLEAR) is clear]
+    some = [one for one in outcomes if (one.truth != UNCLEAR) is clear and kind in ("", one.kind)]
     return sum(one.truth == one.verdict for one in some) / len(some)
+
+
+def by_case(outcomes: list[Outcome]) -> str:
+    """What is said of each kind of case, to look at."""
+    counted = Counter((one.kind, one.truth, one.case, one.verdict) for one in outcomes)
+    return "\n".join(f"{' | '.join(key)}: {n}" for key, n in sorted(counted.items()))
 
 
 def table(outcomes: list[Outcome]) -> str:

@@ -13,14 +13,15 @@ import re
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import groupby, islice, pairwise
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from ..contracts.size_columns import SIZES, are_only_size_columns, find_column
 from ..contracts.vocabulary import plural
 from ..errors import DataError
 from ..logs.booster_logs import is_catboost_json, is_catboost_table, is_evaluations, writer_of
-from ..logs.columns import is_step_name
+from ..logs.columns import STEP_NAMES, is_step_name, numbers_of
 from ..logs.curve_tables import are_curve_names, is_curve_table, read_csv_columns
 from ..logs.events import is_event_file
 from ..logs.names import clean_name, is_known_metric, meaning_of
@@ -31,11 +32,12 @@ from .unpacking import DAMAGED
 
 __all__ = ["HistoryKind", "identify_history", "is_training_log"]
 
-Kind = Literal["csv", "json", "tensorboard", "booster", "runs"]
+Kind = Literal["csv", "json", "tensorboard", "booster", "runs", "sizes"]
 
 _MOST_BYTES = 16 << 20  # of CSV and JSON: a history has one row for each epoch
 _HEADER = 1 << 16
 _SNIFFED = 256
+_EPOCHS = ("epoch", "epochs")
 _ZIP = b"PK\x03\x04"
 _MOST_RECORDS = 5_000_000
 _MOST_MEMBERS = 20_000
@@ -52,11 +54,12 @@ class HistoryKind:
     Attributes
     ----------
     kind : "csv" or "json" as Keras writes them and other tables of epochs, "booster",
-        "tensorboard", or "runs" for an archive.
+        "tensorboard", or "runs" for an archive; "sizes" for scores by training size.
     steps : epochs or rounds; of an event file: records; of an archive: logs.
     metrics : the names of what was measured; unknown for event files and archives.
     is_complete : False for an event file whose last record is cut off or damaged.
     source : of "booster": whose log it is.
+    unit : what is counted in a table: "epoch" or "step".
     """
 
     kind: Kind
@@ -64,6 +67,7 @@ class HistoryKind:
     metrics: tuple[str, ...] = ()
     is_complete: bool = True
     source: str = ""
+    unit: str = "epoch"
 
     def sentence(self) -> str:
         """What was recognised, and what happens with it."""
@@ -72,12 +76,14 @@ class HistoryKind:
             what = f"A TensorBoard event file with {plural(self.steps, 'record')}{cut}"
         elif self.kind == "runs":
             what = f"An archive with {plural(self.steps, 'training log')}"
+        elif self.kind == "sizes":
+            what = f"A table of {plural(self.steps, 'score')} by training size"
         elif self.kind == "booster":
             rounds = plural(self.steps, "round")
             article = "An" if self.source == "XGBoost" else "A"
             what = f"{article} {self.source} log of {rounds} with {listing(self.metrics)}"
         else:
-            epochs = plural(self.steps, "epoch")
+            epochs = plural(self.steps, self.unit)
             what = f"A training history of {epochs} with {listing(self.metrics)}"
         return f"{what}; kept for the page on learning."
 
@@ -113,7 +119,11 @@ def _csv(content: bytes) -> HistoryKind | None:
     """A frame of `history.history`, what `CSVLogger` writes, tables that can be nothing else."""
     header = content[:_HEADER].split(b"\n", 1)[0].decode("utf-8-sig", "replace")
     names = [one.strip(' "\r') for one in header.replace(";", ",").replace("\t", ",").split(",")]
-    if "loss" not in header.casefold() and names[0] != "iter" and not are_curve_names(names):
+    by_epoch = any(name.casefold() in _EPOCHS for name in names)
+    if are_only_size_columns(names) and not by_epoch:
+        return _sizes(content)
+    told = "loss" in header.casefold() or are_curve_names(names)
+    if not told and not by_epoch and names[0] != "iter":
         return None
     try:
         columns, _ = read_csv_columns(content, "", strict=True)
@@ -122,11 +132,37 @@ def _csv(content: bytes) -> HistoryKind | None:
     if is_catboost_table(columns):
         rounds = len(columns["iter"])
         return HistoryKind("booster", rounds, _shown(list(columns)[1:]), source="CatBoost")
-    found = _measured("csv", dict(columns)) if "loss" in header.casefold() else None
-    if found is None and is_curve_table(columns) and _steps_rise(columns):
+    if _is_by_epoch(columns):
         metrics = [column for column in columns if not is_step_name(column)]
-        found = HistoryKind("csv", len(columns[metrics[0]]), _shown(metrics))
-    return found
+        epochs = [cells for name, cells in columns.items() if name.casefold() in _EPOCHS]
+        n = len(list(groupby(epochs[0]))) if epochs else len(columns[metrics[0]])
+        by_step = not epochs and any(name.casefold() in STEP_NAMES for name in columns)
+        return HistoryKind("csv", n, _shown(metrics), unit="step" if by_step else "epoch")
+    return _measured("csv", dict(columns)) if "loss" in header.casefold() else None
+
+
+def _sizes(content: bytes) -> HistoryKind | None:
+    """A table of training sizes and scores that somebody computed elsewhere."""
+    try:
+        columns, _ = read_csv_columns(content, "", strict=True)
+    except DataError:
+        return None
+    at = find_column(list(columns), SIZES)
+    found = None if at is None else numbers_of(columns[str(at)], comma=True)
+    if found is None or not ((found.values >= 1) & (found.values % 1 == 0)).all():
+        return None
+    if len(set(found.values.tolist())) < 2:
+        return None
+    return HistoryKind("sizes", len(found.values), _shown(list(columns)))
+
+
+def _is_by_epoch(columns: dict[str, list[str]]) -> bool:
+    """Known metrics over steps, or any numbers over epochs: names can be mapped where they lie."""
+    if is_curve_table(columns):
+        return _steps_rise(columns)
+    counted = [cells for name, cells in columns.items() if name.casefold() in _EPOCHS]
+    numbers = [numbers_of(cells, comma=True) for cells in columns.values()]
+    return len(counted) == 1 < len(columns) and _counts_up(counted[0]) and None not in numbers
 
 
 def _steps_rise(columns: dict[str, list[str]]) -> bool:
@@ -281,8 +317,10 @@ def _archive(content: bytes) -> HistoryKind | None:
             about = [one for one in islice(archive.infolist(), _MOST_MEMBERS) if _counts(one)]
             if any(PurePosixPath(one.filename).name in _MODEL for one in about):
                 return None
-            logs = sum(is_event_file(_beginning(archive, one)) for one in about)
-            return HistoryKind("runs", logs) if logs else _tables(archive, about)
+            events = [one for one in about if is_event_file(_beginning(archive, one))]
+            tables = _tables(archive, [one for one in about if one not in events])
+            n_logs = len(events) + (tables.steps if tables is not None else 0)
+            return HistoryKind("runs", n_logs) if n_logs else None
     except (*DAMAGED, RuntimeError):  # the last: it has a password
         return None
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..contracts import Finding, Run
 from ..errors import ParameterError
-from ..wording import in_sentence, number
+from ..wording import in_sentence, number, percent
 from .epoch_cases import MATERIAL, EpochCase, about_the_log, size_of, too_short
 from .epoch_trends import LEAST, Change, Trend, trend_of
 from .epochs import EpochCurve, compute_epoch_curves, units
@@ -24,7 +24,8 @@ __all__ = ["find_in_epochs"]
 
 NOISY = 0.1  # noise as a share of the fall
 EARLY = 0.1  # of the epochs
-VAGUE = 0.5  # of the level: noise beyond which nothing has settled
+TELLING = 0.1  # of the level: a change that must not hide in the noise of what has settled
+SMALL = 0.05  # of the level: what may be there without a doubt that it has settled
 EASIER = 0.05  # of the training value: how much better validation has to be
 PERFECT = 0.995  # of a share such as accuracy
 UNSOUND = ("diverging", "rate_too_high", "rate_too_low", "stuck")  # nothing has settled then
@@ -110,8 +111,10 @@ def _where_it_ends(case: EpochCase, watched: Trend) -> Finding:
         return _past_best(case, watched, rise)
     if late.is_clear and late.size > material:
         return _improving(case, watched, late)
-    vague = late.spread > VAGUE * size_of(watched)
-    if vague or rise.is_possible or late.is_possible or len(watched) < 2 * LEAST:
+    hidden, level = max(abs(late.size) + late.spread, rise.spread), size_of(watched)
+    doubtful = rise.is_possible or late.is_possible
+    allowed = (SMALL if doubtful else TELLING) * level
+    if hidden > allowed or len(watched) < 2 * LEAST:
         return _undecided(case, watched, rise, late)
     return _level(case, watched, rise, late)
 
@@ -256,8 +259,9 @@ def _level(case: EpochCase, watched: Trend, rise: Change, late: Change) -> Findi
         "converged",
         "good",
         f"The {part} {case.name} of {case.curve.run} has settled near {case.shown(watched.end)}: "
-        f"the last quarter changed it by {number(abs(late.size))}, within its noise "
-        f"({number(late.spread)}). Within the noise of the best: {units(near, case.curve.unit)}.",
+        f"the last quarter changed it by {number(abs(late.size))} (noise allows "
+        f"{number(late.spread)}), and a change of {percent(TELLING)} of its level would have been "
+        f"seen. Within the noise of the best: {units(near, case.curve.unit)}.",
         (),
         None if case.curve.best is None else float(case.curve.best),
         end=case.sign * watched.end,

@@ -25,6 +25,8 @@ EXPLODED = 1e3  # times the spread of the first steps
 STILL = 1e-3  # relative change of a layer's weights over the whole training
 DEAD = 0.9  # share of the activations that are exactly or nearly 0
 NEAR = 1e-7
+SATURATED = 0.9  # share of the activations where tanh is flat
+FLAT = 0.9  # of its range: its slope is below .2 beyond
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +137,7 @@ def _quantiles(edges: Floats, counts: Floats) -> Floats:
 
 
 def find_in_layers(curves: Sequence[LayerCurve]) -> list[Finding]:
-    """Vanishing and exploding gradients, dead units and weights that do not move, layers named.
+    """Vanishing and exploding gradients, dead and saturated units, weights that do not move.
 
     Gradients are judged against the layer with the largest ones, weights against their own start.
     """
@@ -145,7 +147,9 @@ def find_in_layers(curves: Sequence[LayerCurve]) -> list[Finding]:
         gradients = [one for one in own if one.kind == "gradient"]
         found += _vanishing(run, gradients)
         found += _exploding(run, gradients)
-        found += _dead(run, [one for one in own if one.kind == "activation"])
+        activations = [one for one in own if one.kind == "activation"]
+        found += _dead(run, activations)
+        found += _saturated(run, activations)
         found += _still(run, [one for one in own if one.kind == "weight"])
     return found
 
@@ -227,6 +231,38 @@ def _dead(run: str, activations: Sequence[LayerCurve]) -> list[Finding]:
                     "Lower the learning rate.",
                     "Use leaky ReLU, ELU or SELU.",
                     "Scale the inputs; use He initialisation.",
+                ),
+                "layers",
+                float(one.steps[-1]),
+            )
+        )
+    return found
+
+
+def _saturated(run: str, activations: Sequence[LayerCurve]) -> list[Finding]:
+    """Layers whose answers lie at both ends of -1 to 1, where tanh and its kind are flat."""
+    found = []
+    for one in activations:
+        edges, counts = one.edges[-1], one.counts[-1]
+        within = bool(np.abs(edges[[0, -1]]).max() <= 1 + NEAR)
+        if not within or edges[0] > -FLAT or edges[-1] < FLAT or not counts.sum() > 0:
+            continue  # a layer without bounds, or with answers from 0 to 1 as softmax gives
+        share = float(counts[np.abs(edges[:-1] + edges[1:]) / 2 >= FLAT].sum() / counts.sum())
+        if share < SATURATED:
+            continue
+        found.append(
+            Finding(
+                "saturated_units",
+                "warning",
+                f"{run}: {one.layer}",
+                f"{percent(share)} of the activations of {one.layer} lie at the ends of -1 to 1 at "
+                f"step {int(one.steps[-1]):,}, where the activation is flat: hardly any gradient "
+                "comes through.",
+                {"share": share},
+                (
+                    "Scale the inputs to mean 0 and standard deviation 1 (pixels: divide by 255).",
+                    "Use an activation of the ReLU family with He initialisation.",
+                    "Add batch normalisation.",
                 ),
                 "layers",
                 float(one.steps[-1]),

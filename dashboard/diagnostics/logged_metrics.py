@@ -22,6 +22,7 @@ _LOWER = (
 _TITLES = {
     "loss": "Loss", "accuracy": "Accuracy", "acc": "Accuracy", "auc": "AUC", "mae": "MAE",
     "mse": "MSE", "rmse": "RMSE", "mape": "MAPE", "r2": "R²", "f1": "F1", "logloss": "Log loss",
+    "roc_auc": "AUC", "auroc": "AUC", "log_loss": "Log loss", "prc": "AUC PR", "auprc": "AUC PR",
     "learning_rate": "Learning rate", "aucpr": "AUC PR", "ndcg": "NDCG", "map": "MAP",
 }  # fmt: skip
 

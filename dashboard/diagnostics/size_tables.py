@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..contracts.size_columns import (
+    METRIC_NAMES,
+    MODELS,
+    SECONDS,
+    SIZES,
+    SizeColumn,
+    are_size_columns,
+    find_column,
+    plain_name,
+    understood,
+)
 from ..errors import DataError
 from ..wording import count, listing
 from .metric_list import METRICS
@@ -19,52 +29,12 @@ __all__ = ["is_size_table", "read_size_table"]
 
 Floats = npt.NDArray[np.float64]
 
-SIZES = (
-    "size", "sizes", "train_size", "train_sizes", "training_size", "train_sizes_abs", "n_train",
-    "n_samples", "samples", "rows", "n", "n_rows", "training_rows", "training_examples",
-)  # fmt: skip
-FOLDS = ("fold", "folds", "split", "cv_fold", "cv", "repeat", "seed")
-METRIC_NAMES = ("metric", "metrics", "scoring", "measure")
-MODELS = ("model", "name", "estimator", "algorithm")
-SECONDS = (
-    "fit_seconds",
-    "fit_time",
-    "fit_times",
-    "mean_fit_time",
-    "seconds",
-    "time",
-    "fit_times_mean",
-)
-# fmt: off
-_TRAIN, _VALID = ("train", "training"), ("validation", "valid", "val", "test", "cv", "dev")
-# fmt: on
 _LOWER = re.compile(r"loss|error|rmse|mse|mae|deviance|brier|log_loss|perplexity")
-
-
-@dataclass(frozen=True)
-class _Column:
-    """What a column of scores is.
-
-    Attributes
-    ----------
-    name : its name in the table; part : "train" or "validation".
-    what : "score" or "sd"; fold : its number where the table is wide, else -1.
-    metric : what remains of the name.
-    """
-
-    name: Hashable
-    part: str
-    what: str
-    fold: int
-    metric: str
 
 
 def is_size_table(frame: pd.DataFrame) -> bool:
     """Whether the columns are those of a table of sizes and scores."""
-    found = [_understood(name) for name in frame.columns]
-    return _find(frame, SIZES) is not None and any(
-        one is not None and one.part == "validation" and one.what == "score" for one in found
-    )
+    return are_size_columns(list(frame.columns))
 
 
 def read_size_table(
@@ -85,8 +55,8 @@ def read_size_table(
     ------
     DataError : no sizes or no validation scores, or sizes that are no whole numbers of rows.
     """
-    at = _find(frame, SIZES)
-    columns = [one for one in map(_understood, frame.columns) if one is not None]
+    at = find_column(list(frame.columns), SIZES)
+    columns = [one for one in map(understood, frame.columns) if one is not None]
     scores = [one for one in columns if one.part == "validation" and one.what == "score"]
     if at is None or not scores or not len(frame):
         raise DataError(
@@ -119,49 +89,17 @@ def _parts(
     rows: pd.DataFrame, names: tuple[str, ...], otherwise: str
 ) -> Iterable[tuple[str, pd.DataFrame]]:
     """The rows by the values of a column; all of them where there is none of these names."""
-    by = _find(rows, names)
+    by = find_column(list(rows.columns), names)
     if by is None:
         return [(otherwise, rows)]
     return [(str(value), rows[rows[by] == value]) for value in rows[by].dropna().unique()]
-
-
-def _find(frame: pd.DataFrame, names: tuple[str, ...]) -> Hashable | None:
-    plain = {_plain(name): name for name in reversed(list(frame.columns))}
-    return next((plain[name] for name in names if name in plain), None)
-
-
-def _plain(name: object) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", str(name).strip().lower()).strip("_")
-
-
-def _understood(name: Hashable) -> _Column | None:
-    """What a column of scores is; None where it is none."""
-    plain = _plain(name)
-    if plain in (*SIZES, *FOLDS, *MODELS, *METRIC_NAMES, *SECONDS):
-        return None
-    fold, what = -1, "score"
-    if found := re.search(r"(?:^|_)(?:split|fold|cv)_?(\d+)(?:_|$)", plain):
-        fold = int(found.group(1))
-        plain = (plain[: found.start()] + "_" + plain[found.end() :]).strip("_")
-    elif found := re.search(r"_(\d+)$", plain):
-        fold, plain = int(found.group(1)), plain[: found.start()]
-    words = [word for word in plain.split("_") if word not in ("score", "scores", "mean", "avg")]
-    if words and words[-1] in ("std", "sd"):
-        what, words = "sd", words[:-1]
-    if words and words[0] in ("std", "sd"):
-        what, words = "sd", words[1:]
-    for part, known in (("train", _TRAIN), ("validation", _VALID)):
-        if any(word in known for word in words):
-            rest = "_".join(word for word in words if word not in known)
-            return _Column(name, part, what, fold, rest)
-    return None
 
 
 def _curve(
     rows: pd.DataFrame,
     model: str,
     named: str,
-    own: list[_Column],
+    own: list[SizeColumn],
     at: Hashable,
     notes: list[str],
 ) -> SizeCurve:
@@ -169,7 +107,7 @@ def _curve(
     sizes = np.unique(numbers)
     train = _scores(rows, numbers, sizes, [c for c in own if c.part == "train"])
     validation = _scores(rows, numbers, sizes, [c for c in own if c.part == "validation"])
-    seconds_at = _find(rows, SECONDS)
+    seconds_at = find_column(list(rows.columns), SECONDS)
     seconds = np.full(validation.shape, np.nan)
     if seconds_at is not None:
         timed = _stacked(pd.to_numeric(rows[seconds_at], errors="coerce"), numbers, sizes)
@@ -202,7 +140,7 @@ def _orientation(metric: str) -> tuple[bool, list[str]]:
     known = METRICS.get(metric)
     if known is not None:
         return known.orientation == "higher", []
-    plain = _plain(metric)
+    plain = plain_name(metric)
     if plain.startswith("neg_"):
         return True, []
     if _LOWER.search(plain):
@@ -214,7 +152,7 @@ def _scores(
     rows: pd.DataFrame,
     numbers: npt.NDArray[np.int64],
     sizes: npt.NDArray[np.int64],
-    own: list[_Column],
+    own: list[SizeColumn],
 ) -> Floats:
     """`(s, f)`: the folds of wide columns, or of several rows of one size."""
     scores = [one for one in own if one.what == "score"]
@@ -244,7 +182,7 @@ def _deviations(
     rows: pd.DataFrame,
     numbers: npt.NDArray[np.int64],
     sizes: npt.NDArray[np.int64],
-    own: list[_Column],
+    own: list[SizeColumn],
 ) -> Floats | None:
     """`(s, 2)` of a table that has means and deviations and no folds."""
     if any(one.fold >= 0 for one in own) or len(numbers) > len(sizes):

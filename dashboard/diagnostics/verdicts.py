@@ -9,18 +9,19 @@ It says "undecided" where the spread is larger than the difference.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ..contracts import Finding, Severity
 from ..wording import count, in_sentence, number, percent, plural
-from .folds import MeanInterval, corrected_interval
+from .folds import FoldScores, MeanInterval, corrected_interval
 from .metric_list import METRICS
 from .size_curves import SizeCurve
+from .verdict_joining import judge
 
-__all__ = ["VERDICTS", "judge_size_curve", "judge_size_curves"]
+__all__ = ["VERDICTS", "judge", "judge_folds", "judge_size_curve", "judge_size_curves"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -131,6 +132,38 @@ def judge_size_curves(
             level=level,
         )
     return found
+
+
+def judge_folds(
+    scores: Sequence[FoldScores],
+    *,
+    baselines: Mapping[str, float] | None = None,
+    level: float = 0.95,
+) -> list[Finding]:
+    """The same verdicts from a cross-validation: one size, all rows that a fold learns from."""
+    curves = [_one_size(one) for one in scores if one.n_scored]
+    found = judge_size_curves(curves, baselines=baselines, level=level)
+    return [replace(one, chart="folds", at=None) for one in found]
+
+
+def _one_size(scores: FoldScores) -> SizeCurve:
+    repeats = max(1, len(np.unique(scores.repeats)))
+    n = len(scores.validation)
+    return SizeCurve(
+        model=scores.model,
+        metric=scores.metric,
+        title=scores.title,
+        larger_is_better=scores.larger_is_better,
+        sizes=np.array([int(np.median(scores.n_train))]),
+        train=scores.train[None, :],
+        validation=scores.validation[None, :],
+        fit_seconds=scores.fit_seconds[None, :],
+        n_given=scores.n_given,
+        folds=scores.folds,
+        independent=n // repeats if n % repeats == 0 else 0,
+        n_done=scores.n_done,
+        n_fits=scores.n_fits,
+    )
 
 
 def judge_size_curve(

@@ -247,12 +247,16 @@ def values_by_row(forest: Forest, matrix: FloatArray, work: Work) -> FloatArray:
 
 
 def _batches(trees: Sequence[Tree]) -> Iterator[list[Tree]]:
-    """Trees in order, as many at once as have a bounded number of leaves; at least one."""
+    """Trees in order, as many at once as have a bounded number of leaves; at least one.
+
+    At most half of them, so that somebody who waits hears of it and can stop it.
+    """
+    most = max(1, (len(trees) + 1) // 2)
     held: list[Tree] = []
     leaves = 0
     for tree in trees:
         more = int(tree.is_leaf.sum())
-        if held and leaves + more > _LEAVES:
+        if held and (leaves + more > _LEAVES or len(held) == most):
             yield held
             held, leaves = [], 0
         held.append(tree)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from ..errors import NotApplicable
-from ..wording import count, listing, number, percent, plural, shorten
+from ..wording import count, listing, number, percent, plural, shorten, threshold
 from .canvas import axis, canvas, number_ticks
 from .theme import (
     MODEL_COLOURS,
@@ -33,6 +33,8 @@ Floats = npt.NDArray[np.float64]
 
 RIDGES, BINS = 24, 64
 MOST_STEPS, MOST_LAYERS = 120, 12
+_GRADIENT = "Size of the gradient over that of the weights"
+_SHARE = "Share of the layer's units or answers"
 _KINDS = {
     "weight": "Weights",
     "bias": "Biases",
@@ -228,13 +230,21 @@ def _decades(values: Sequence[Any]) -> dict[str, Any]:
     flat = flat[np.isfinite(flat) & (flat > 0)]
     if not len(flat):
         return {"type": "log"}
-    low, high = np.floor(np.log10(flat.min())), np.ceil(np.log10(flat.max()))
+    low, high = int(np.floor(np.log10(flat.min()))), int(np.ceil(np.log10(flat.max())))
+    high = max(high, low + 1)
+    ticks = 10.0 ** np.arange(low, high + 1, max(1, (high - low) // 4))
     return {
         "type": "log",
-        "range": [float(low) - 0.05, float(max(high, low + 1)) + 0.05],
-        "dtick": int(max(1, (high - low) // 4)),
-        "exponentformat": "power",
+        "range": [low - 0.05, high + 0.05],
+        "tickmode": "array",
+        "tickvals": ticks.tolist(),
+        "ticktext": [_power(float(tick)) for tick in ticks],
     }
+
+
+def _power(value: float) -> str:
+    """As the numbers of the other axis where that is short, a power of ten elsewhere."""
+    return threshold(value) if 1e-4 <= value <= 1e5 else f"{value:.0e}".replace("e-0", "e-")
 
 
 def plot_layers(summary: NetworkSummary, *, theme: Theme = "light") -> go.Figure:
@@ -244,11 +254,7 @@ def plot_layers(summary: NetworkSummary, *, theme: Theme = "light") -> go.Figure
     ------
     NotApplicable : nothing could be measured in any layer.
     """
-    layers = [
-        one
-        for one in summary.layers
-        if one.gradient_norm is not None or (one.activation and one.dead is not None)
-    ]
+    layers = _measured(summary)
     if not layers:
         raise NotApplicable(f"{summary.model} has no layers whose outputs could be measured.")
     caption = _layers_caption(summary)
@@ -266,10 +272,8 @@ def plot_layers(summary: NetworkSummary, *, theme: Theme = "light") -> go.Figure
         alt=caption,
         caption=caption,
         height=90 + 30 * len(layers),
-        xaxis=axis("Gradient / weights", domain=[0, 0.46], **_decades([gradients])),
-        xaxis2=axis(
-            "Share of the layer", domain=[0.54, 1], range=[-0.03, 1.03], tickformat=".0%", nticks=5
-        ),
+        xaxis=axis(_GRADIENT, domain=[0, 0.46], **_decades([gradients])),
+        xaxis2=axis(_SHARE, domain=[0.54, 1], range=[-0.03, 1.03], tickformat=".0%", nticks=5),
         yaxis={
             "tickmode": "array",
             "tickvals": rows,
@@ -280,6 +284,15 @@ def plot_layers(summary: NetworkSummary, *, theme: Theme = "light") -> go.Figure
     )
     _add_marks(figure, layers, gradients)
     return figure
+
+
+def _measured(summary: NetworkSummary) -> list[LayerSummary]:
+    """The layers that learn or have an activation: those that encode inputs have neither."""
+    return [
+        one
+        for one in summary.layers
+        if one.gradient_norm is not None or (one.activation and one.dead is not None)
+    ]
 
 
 def _add_marks(
@@ -316,12 +329,15 @@ def _add_marks(
 
 
 def _layers_caption(summary: NetworkSummary) -> str:
-    dead = [one for one in summary.layers if one.dead is not None and one.dead > 0]
+    dead = [one for one in _measured(summary) if one.dead is not None and one.dead > 0]
     said = (
         f"{plural(len(summary.layers), 'layer')}, {count(summary.n_trainable)} trained parameters."
     )
     if dead:
         worst = max(dead, key=lambda one: one.dead or 0.0)
-        said += f" {percent(worst.dead or 0.0)} of the units of {worst.name} never change."
+        said += (
+            f" In the layer “{worst.name}” {percent(worst.dead or 0.0)} of the units give the same "
+            "answer for every row."
+        )
     losses = [one.replace("_", " ") for one in summary.losses if one]
     return f"{said} Trained with {listing(losses)}." if losses else said

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from ..contracts import SearchParameter
 from ..contracts.searches import NOTHING
 from ..errors import ParameterError
-from ..wording import count, number, plural, shorten, threshold
+from ..wording import count, listing, number, plural, shorten, threshold
 from .canvas import axis, canvas, models_title, note, number_ticks
 from .theme import ModelStyle, Theme, escape, ink, label, style_for, translucent
 
@@ -114,8 +114,27 @@ def caption_parameter_curves(curves: Sequence[ParameterCurve]) -> str:
         own = one.place_of_current
         if own is not None and own != best and np.isfinite(means[own]):
             text += f"; its own {texts.brief(own)} has {_give(means[own], one.validation_sd[own])}"
-        parts.append(f"{text}.")
+        parts.append(f"{text}.{_ties(one, best)}")
     return " ".join(parts)
+
+
+def _ties(curve: ParameterCurve, best: int) -> str:
+    """Which other values cannot be told from the best one in the same folds."""
+    if (np.isfinite(curve.validation).sum(axis=1) < 2)[best]:
+        return ""
+    known = np.flatnonzero(np.isfinite(curve.validation_mean))
+    others = [int(k) for k in known if k != best]
+    tied = [k for k in others if _includes_zero(curve, best, k)]
+    if not tied:
+        return ""
+    if len(tied) == len(others):
+        return " No other value is told from it by these folds."
+    return f" Not told from it by these folds: {listing([curve.axis.brief(k) for k in tied], 6)}."
+
+
+def _includes_zero(curve: ParameterCurve, best: int, other: int) -> bool:
+    gap = curve.difference(best, other)
+    return not (gap.low > 0 or gap.high < 0)
 
 
 def _give(mean: float, spread: float) -> str:

@@ -87,6 +87,22 @@ def fitted_metrics(metric: str | None, task: Task) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*usual, *more)))
 
 
+def _directed(name: str | None, task: Task) -> Metric:
+    """The metric of this name, or the usual one; one of which more or less is better.
+
+    Raises
+    ------
+    NotApplicable : one that is best at zero.
+    """
+    metric = metric_for(name, task)
+    if metric.orientation == "zero":
+        raise NotApplicable(
+            f"{metric.title} is best at zero, so a curve of it does not rise or fall towards "
+            "better; choose another metric."
+        )
+    return metric
+
+
 def chosen_sizes(options: SizeOptions, n_train: int) -> tuple[int, ...]:
     """Numbers of rows, increasing, the last one at most `n_train`.
 
@@ -164,7 +180,7 @@ def size_curve_in_stages(
     """
     options = options or SizeOptions(seed=get_settings().random_state)
     task = evalset.target.task
-    metric = metric_for(options.metric, task)
+    metric = _directed(options.metric, task)
     names = fitted_metrics(options.metric, task)
     folds = folds or choose_folds(
         evalset, options.n_splits, options.n_repeats, options.seed, kind=options.kind
@@ -365,7 +381,7 @@ def _fitted_together(
 ) -> dict[str, SizeCurve]:
     """The curves of estimators in memory."""
     task = evalset.target.task
-    metric, names = metric_for(options.metric, task), fitted_metrics(options.metric, task)
+    metric, names = _directed(options.metric, task), fitted_metrics(options.metric, task)
     sizes = chosen_sizes(options, folds.n_train)
     growing = {
         name: _Growing(name, evalset, metric, names.index(metric.name), sizes, folds, options)

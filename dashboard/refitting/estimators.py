@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ class FittedEstimator:
         self.shared = self._rows.shared
         self._rows.fit(y, weights_for(self._rows.last, task))
         self._model = EstimatorModel(self._rows.last, name=task.name)
-        self._scores_decide = task.target.task is Kind.BINARY
+        self._is_forest = is_forest(self._rows.last)
 
     def on_train(self) -> RawPredictions:
         return self._answers(self._rows.train())
@@ -100,12 +101,20 @@ class FittedEstimator:
         return self._answers(self._rows.validation())
 
     def _answers(self, rows: Any) -> RawPredictions:
-        """Scores alone where they decide everything: a forest works twice for both."""
-        if self._scores_decide:
-            raw = self._model.answer_prepared(rows, with_labels=False)
-            if raw.scores is not None:
-                return raw
-        return self._model.answer_prepared(rows)
+        """Labels and scores; a forest would work twice for both, and its labels are its scores'."""
+        if not self._is_forest:
+            return self._model.answer_prepared(rows)
+        raw = self._model.answer_prepared(rows, with_labels=False)
+        classes = self._model.estimator.classes_
+        return replace(raw, labels=classes.take(np.argmax(np.asarray(raw.scores), axis=1), axis=0))
+
+
+def is_forest(estimator: Any) -> bool:
+    """Whether it is a forest of scikit-learn for one column of classes, which answers argmax."""
+    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+
+    kinds = (RandomForestClassifier, ExtraTreesClassifier)
+    return type(estimator) in kinds and getattr(estimator, "n_outputs_", 0) == 1
 
 
 def parts(estimator: Any) -> Iterator[tuple[str, Any]]:

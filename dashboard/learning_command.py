@@ -1,0 +1,291 @@
+"""`python -m dashboard learning`: its flags, its progress, and its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ParameterError
+
+if TYPE_CHECKING:
+    from .learning.gathered import Learning
+    from .learning.headless import LearningOptions
+
+__all__ = ["add_learning", "study_and_write"]
+
+SHOWN_EVERY = 0.2  # seconds between two lines of progress
+LOGGED_EVERY = 10.0  # the same where nobody watches, as in CI
+
+
+def add_learning(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    """The command and its flags."""
+    parser = commands.add_parser(
+        "learning",
+        help="learning curves by epoch, training size, parameter and fold, with verdicts",
+    )
+    _add_sources(parser)
+    _add_rows(parser)
+    _add_kinds(parser)
+    parser.add_argument(
+        "--fail-on",
+        choices=("warning", "problem"),
+        help="exit with 1 when there is a finding of this severity or a worse one",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", "csv", "arrow", "html"),
+        help="default: by the suffix of --output, else text",
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
+    return parser
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    """What is read or fitted."""
+    several: dict[str, Any] = {"nargs": "+", "action": "extend", "default": []}
+    parser.add_argument(
+        "--logs",
+        type=Path,
+        metavar="FILE",
+        help="training logs: event files of TensorBoard, histories of Keras, logs of XGBoost, "
+        "LightGBM and CatBoost, tables by epoch; files, folders and zips",
+        **several,
+    )
+    parser.add_argument(
+        "--search",
+        type=Path,
+        metavar="FILE",
+        help="results of a search: cv_results_, KerasTuner, Optuna or a table of trials",
+        **several,
+    )
+    parser.add_argument(
+        "--size-table",
+        type=Path,
+        metavar="FILE",
+        help="tables of training sizes and scores that were computed elsewhere",
+        **several,
+    )
+    parser.add_argument("--data", type=Path, metavar="FILE", help="rows to fit models on again")
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="[NAME=]FILE",
+        help="model to fit again on the rows of --data; repeat to compare on the same folds",
+    )
+    parser.add_argument(
+        "--helper",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="file that a model needs beside it, like a .py with its own classes; repeat",
+    )
+
+
+def _add_rows(parser: argparse.ArgumentParser) -> None:
+    """Which columns are what."""
+    parser.add_argument(
+        "--target", action="append", metavar="COLUMN", help="column that the models predict"
+    )
+    parser.add_argument("--positive", metavar="LABEL", help="the positive class of two")
+    parser.add_argument("--task", help="binary, multiclass, multilabel, regression, …")
+    parser.add_argument("--group", metavar="COLUMN", help="rows with one value stay in one fold")
+    parser.add_argument("--time", metavar="COLUMN", help="later rows are judged by earlier ones")
+    parser.add_argument(
+        "--split",
+        metavar="VALUE",
+        help="only these rows of the split (default: all but its test part)",
+    )
+
+
+def _add_kinds(parser: argparse.ArgumentParser) -> None:
+    """What is drawn of the models, and how."""
+    parser.add_argument(
+        "--sizes",
+        metavar="N",
+        help="curve by training size with N sizes, or with these: 100,500,1.0 (rows or shares); "
+        "what is drawn where nothing else is asked for, with 6",
+    )
+    parser.add_argument(
+        "--parameter", default="", metavar="NAME", help="curve by this parameter of the models"
+    )
+    parser.add_argument(
+        "--values",
+        metavar="A,B,…",
+        help="values of --parameter (default: a range around the model's own)",
+    )
+    parser.add_argument(
+        "--folds", action="store_true", help="the score of each fold, models compared in pairs"
+    )
+    parser.add_argument(
+        "--own",
+        action="store_true",
+        help="curves, layers and trials that the models of --model carry; nothing is fitted",
+    )
+    parser.add_argument(
+        "--metric", metavar="NAME", help="metric (default: all in logs; the usual one of the task)"
+    )
+    parser.add_argument("--splits", type=int, default=5, metavar="N", help="folds (default: 5)")
+    parser.add_argument(
+        "--repeats", type=int, default=1, metavar="N", help="divide anew so often (default: 1)"
+    )
+    parser.add_argument(
+        "--fold-kind",
+        choices=("auto", "stratified", "k-fold", "group", "time"),
+        default="auto",
+        help="how rows are divided (default: by the roles of the columns)",
+    )
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="epochs of networks that are fitted"
+    )
+    parser.add_argument(
+        "--patience", type=int, default=10, metavar="N", help="of early stopping (default: 10)"
+    )
+    parser.add_argument(
+        "--better",
+        choices=("higher", "lower"),
+        help="which scores of a search are better, where its file does not say it",
+    )
+    parser.add_argument("--seed", type=int, help="default: setting `random_state`")
+
+
+# ---- what was asked --------------------------------------------------------------------------
+
+
+def _options(given: argparse.Namespace) -> LearningOptions:
+    from .learning.headless import Kind, LearningOptions
+
+    kinds: list[Kind] = []
+    if given.sizes is not None:
+        kinds.append("sizes")
+    kinds += ["folds"] if given.folds else []
+    kinds += ["own"] if given.own else []
+    if (kinds or given.parameter or given.values) and not given.model:
+        raise ParameterError(
+            "--sizes, --parameter, --folds and --own say something of models: give --data, "
+            "--target and --model."
+        )
+    if given.values and not given.parameter:
+        raise ParameterError("--values are those of --parameter: give its name.")
+    return LearningOptions(
+        kinds=tuple(kinds),
+        metric=given.metric,
+        sizes=_sizes(given.sizes) if given.sizes is not None else 6,
+        parameter=given.parameter,
+        values=tuple(_value(text) for text in given.values.split(",")) if given.values else (),
+        n_splits=given.splits,
+        n_repeats=given.repeats,
+        fold_kind=given.fold_kind,
+        seed=given.seed,
+        epochs=given.epochs,
+        patience=given.patience,
+        larger_is_better=None if given.better is None else given.better == "higher",
+    )
+
+
+def _sizes(text: str) -> int | tuple[float, ...]:
+    """`6` is how many; `100,500` and `0.1,1.0` are the sizes themselves."""
+    try:
+        found = [float(part) if "." in part else int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ParameterError(
+            f"--sizes {text}: write how many sizes, or rows or shares as 100,500,1.0."
+        ) from error
+    if len(found) == 1 and isinstance(found[0], int):
+        if found[0] < 1:
+            raise ParameterError(f"--sizes {text}: at least one size is needed.")
+        return found[0]
+    return tuple(found)
+
+
+def _value(text: str) -> bool | int | float | str | None:
+    """A value as Python would read it: 3, 0.1, 1e-3, True, None, else a word."""
+    words: dict[str, bool | None] = {"True": True, "False": False, "None": None}
+    if text.strip() in words:
+        return words[text.strip()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text.strip()
+
+
+def _roles(given: argparse.Namespace) -> dict[str, Any]:
+    names = {"pos_label": given.positive, "task": given.task, "split_value": given.split}
+    names |= {"group": given.group, "time": given.time}
+    return {name: value for name, value in names.items() if value is not None}
+
+
+# ---- the work --------------------------------------------------------------------------------
+
+
+@contextmanager
+def _progress() -> Iterator[None]:
+    """How far the fits are, on stderr: one line that is written over, or one now and then."""
+    from .sandbox.processes import watched
+
+    seen = sys.stderr.isatty()
+    every = SHOWN_EVERY if seen else LOGGED_EVERY
+    last, width = time.monotonic() - (every if seen else 0), 0
+
+    def tell(done: int, total: int, sentence: str) -> None:
+        nonlocal last, width
+        del done, total
+        if time.monotonic() - last < every:
+            return
+        last = time.monotonic()
+        sys.stderr.write(f"\r{sentence:<{width}}" if seen else f"{sentence}\n")
+        sys.stderr.flush()
+        width = max(width, len(sentence))
+
+    with watched(tell):
+        yield
+    if seen and width:
+        sys.stderr.write(f"\r{'':<{width}}\r")
+
+
+def study_and_write(given: argparse.Namespace, models: Mapping[str, str]) -> int:
+    """Draw what was asked for, write it, and say by the exit code whether something failed."""
+    from .learning.headless import learning_curves
+    from .report_learning import render_learning, write_learning
+
+    options = _options(given)
+    with _progress():
+        found = learning_curves(
+            dict(models) or None,
+            given.data,
+            target=given.target[0] if given.target and len(given.target) == 1 else given.target,
+            logs=given.logs,
+            searches=given.search,
+            size_tables=given.size_table,
+            options=options,
+            helpers=given.helper,
+            roles=_roles(given),
+        )
+    for failure in found.failures:
+        sys.stderr.write(f"{failure.name}: {failure.message}\n")
+    if given.output is not None:
+        write_learning(found, given.output, given.format)
+    else:
+        content = render_learning(found, given.format or "text")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+    return 1 if found.failures or _is_failed(found, given.fail_on) else 0
+
+
+def _is_failed(found: Learning, severity: str | None) -> bool:
+    """Whether there is a finding of this severity or worse; it says which."""
+    from .report_learning import at_least
+
+    bad = at_least(found.findings, severity) if severity else []
+    for one in bad:
+        sys.stderr.write(f"--fail-on {severity}: {one.subject}: {one.code} ({one.severity})\n")
+    return bool(bad)
