@@ -157,16 +157,21 @@ def _bulk(X: Values, boosted: Any, forest: Any, scale: int) -> list[Pair]:
                     ),
                     5e-5,
                     "woodelf-explainer",
-                    _native(model, X) if model is boosted and background is None else None,
+                    _judge(model, X, background) if model is boosted else None,
                 )
             )
     return pairs
 
 
-def _native(boosted: Any, X: Values) -> Callable[[Any], Values]:
-    """XGBoost's own contributions of some rows."""
+def _judge(boosted: Any, X: Values, background: Values | None) -> Callable[[Any], Values]:
+    """The values of some rows by XGBoost itself, against a background by shap."""
+    import shap
     from xgboost import DMatrix
 
+    if background is not None:
+        whole = shap.maskers.Independent(background, max_samples=len(background))
+        explainer = shap.TreeExplainer(boosted, whole)
+        return lambda at: explainer.shap_values(X[at], check_additivity=False)
     booster = boosted.get_booster()
     return lambda at: np.asarray(booster.predict(DMatrix(X[at]), pred_contribs=True))[:, :-1]
 
@@ -228,8 +233,8 @@ def _compared(pair: Pair, turns: int) -> Row:
 def _agreement(pair: Pair, found: Values, expected: Values) -> tuple[float, str]:
     """The largest difference, and in how many rows the other side is off.
 
-    Such rows are left out where they are fewer than one in 1,000 and the library of the model
-    itself gives our values for them and not the others.
+    Such rows are left out where they are fewer than one in 1,000 and a third library gives our
+    values for them, not the other side's.
     """
     close = pair.close * max(float(np.abs(expected).max()), 1.0)
     by_row = np.abs(found[: pair.few] - expected).reshape(pair.few, -1).max(axis=1)
@@ -242,9 +247,7 @@ def _agreement(pair: Pair, found: Values, expected: Values) -> tuple[float, str]
     truth = pair.judge(np.flatnonzero(off))
     if np.abs(found[: pair.few][off] - truth).max() > close:
         raise SystemExit(said)
-    return float(
-        by_row[~off].max()
-    ), f"; {off.sum():,} rows are not as the model's own library says"
+    return float(by_row[~off].max()), f"; {off.sum():,} rows are not as a third library says"
 
 
 # ---- the widest-used dashboard ---------------------------------------------------------------

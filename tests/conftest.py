@@ -63,10 +63,16 @@ LONG = (
     "test_workspace_browser.py",
     "test_browser.py",
     "test_browser_explaining.py",
+    "test_browser_learning.py",
+    "test_learning_page.py",
+    "test_explaining_pages.py",
+    "test_truth_table.py",
     "test_browser_formats.py",
     "test_confined.py",
     "test_loading.py",
     "test_report.py",
+    "test_engine_matrix.py",
+    "test_intervals.py",
 )
 
 

@@ -134,7 +134,10 @@ def test_upload_compare_move_the_threshold(
     page.screenshot(path=screenshots / "performance-uploaded.png", full_page=True)
 
 
-@pytest.mark.parametrize("pause", [50, 100, 150, 200])
+@pytest.mark.parametrize(
+    "pause",
+    [50, 150, *(pytest.param(pause, marks=pytest.mark.slow) for pause in (100, 200))],
+)
 def test_files_dropped_in_a_hurry_are_not_lost(
     page: Any, server: Server, wine: Path, pause: int
 ) -> None:

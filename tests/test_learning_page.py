@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -107,11 +108,10 @@ def test_choices_survive_json_and_links_and_refuse_what_is_not_sound() -> None:
 def test_scores_by_size_that_were_computed_elsewhere_are_drawn() -> None:
     at = _open("diabetes", ["linear.skops"], tab="sizes")
     table = b"train_size,train_score,test_score\n100,.9,.7\n200,.88,.75\n400,.87,.8\n"
-    state = _state(at)
-    state.files["abc"] = table
-    state.histories.append(
-        History("elsewhere.csv", "abc", identify_history(table, "elsewhere.csv"))
-    )
+    state, digest = _state(at), hashlib.sha256(table).hexdigest()
+    state.files[digest] = table
+    about = identify_history(table, "elsewhere.csv")
+    state.histories.append(History("elsewhere.csv", digest, about))
     _sound(at.run())
     assert any("elsewhere" in chart for chart in _charts(at))
     assert "One split says nothing" in _said(at)
