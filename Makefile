@@ -1,13 +1,13 @@
 # Sidelight: `make` lists what there is. Everything is installed into .venv.
 #   PYTHON=python3.12   the interpreter to make it with (default: the first fitting one)
-#   PROCESSES=4         how many processes run the tests (default: 2)
+#   PROCESSES=4         how many processes run the tests (default: 3)
 #   ARGS="..."          passed on to what the target runs, e.g. make test ARGS="-k roc -x"
 
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
 FITTING := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
-PROCESSES ?= 2
+PROCESSES ?= 3
 PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	$$python -c '$(FITTING)' 2>/dev/null && echo $$python && break; done),python3)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \

@@ -202,7 +202,14 @@ def test_names_are_shown_as_text(page: Any, server: Server, wine: Path, tmp_path
 SAMPLES = ("loans", "cancer", "digits", "five", "diabetes", "demand", "churn_predictions")
 
 
-@pytest.mark.parametrize("sample", SAMPLES)
+# the others' pages are drawn without a browser in test_pages.py
+DRAWN = ("loans", "digits", "diabetes")
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [one if one in DRAWN else pytest.param(one, marks=pytest.mark.slow) for one in SAMPLES],
+)
 def test_every_sample_draws(page: Any, server: Server, sample: str, screenshots: Path) -> None:
     _open(page, server, f"performance?sample={sample}")
     expect(page.locator("table.sl-scores")).to_be_visible(timeout=60_000)

@@ -200,7 +200,9 @@ def _trained() -> tuple[pd.DataFrame, Any]:
     return rows.assign(y=y), RandomForestRegressor(6, max_depth=5, random_state=0).fit(rows, y)
 
 
-@pytest.mark.parametrize(("kind", "engine"), [("onnx", EXACT), ("skops", TREES)])
+@pytest.mark.parametrize(
+    ("kind", "engine"), [("onnx", EXACT), pytest.param("skops", TREES, marks=pytest.mark.slow)]
+)
 def test_files_are_explained_in_a_worker(kind: str, engine: str, tmp_path: Path) -> None:
     table, forest = _trained()
     path = tmp_path / f"m.{kind}"

@@ -102,6 +102,7 @@ def test_every_tab_of_a_row_and_of_the_explanations() -> None:
     assert at.query_params["closer"] == "cohort"
 
 
+@pytest.mark.slow
 def test_models_of_different_features_share_those_that_both_have() -> None:
     rng = np.random.default_rng(0)
     rows = pd.DataFrame(rng.normal(size=(60, 4)), columns=list("abcd"))
@@ -145,6 +146,7 @@ def _drawn_ticks(at: AppTest) -> int:
     return len(ticks["x"]["bdata"]) // len(figure["layout"]["meta"]["features"])
 
 
+@pytest.mark.slow
 def test_shuffling_as_chosen_in_the_link_and_by_hand() -> None:
     """Metric, repeats, groups; training rows and methods against each other; then left out."""
     chosen = {"method": "permutation", "metric": "mae", "repeats": "3", "together": "own"}

@@ -170,7 +170,13 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow) if kind in ("lstm", "both ways") else kind
+        for kind in KINDS
+    ],
+)
 def test_against_quadrature(keras: Any, kind: str) -> None:
     network = keras.Sequential(KINDS[kind](keras, keras.layers))
     shape, k = network.input_shape[1:], network.output_shape[1]

@@ -64,6 +64,7 @@ def test_a_history_is_drawn_judged_and_named_after_its_model() -> None:
     assert _state(at).studied.smoothing == 0.6
 
 
+@pytest.mark.slow  # test_browser_learning.py grows a curve in a browser
 def test_sizes_parameters_and_folds_of_a_model_that_is_fitted_again() -> None:
     few = {"splits": "2", "sizes": "2"}
     at = _open("diabetes", ["linear.skops", "tree.skops"], tab="sizes", **few)

@@ -378,6 +378,7 @@ def test_figure_of_several_models(linear: Any, reviews: Any) -> None:
 # ---- the page --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_page_of_a_row_with_text(linear: Any, reviews: Any) -> None:
     import skops.io
     from streamlit.testing.v1 import AppTest
