@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,7 +21,14 @@ from .report_html import html_page
 from .report_scores import ARROWS, bounds
 from .wording import MISSING, count, listing, threshold
 
-__all__ = ["FORMATS", "package_versions", "render_report", "safe_csv", "write_report"]
+__all__ = [
+    "FORMATS",
+    "package_versions",
+    "render_report",
+    "safe_csv",
+    "write_rendered",
+    "write_report",
+]
 
 FORMATS = ("text", "json", "csv", "html")
 # The last four are what an East Asian Excel takes for the first four.
@@ -206,11 +213,22 @@ def write_report(evaluation: Evaluation, path: Path | str, form: str | None = No
     path = Path(path)
     suffix = path.suffix.lstrip(".").lower()
     form = form or {"htm": "html", "txt": "text", "": "text"}.get(suffix, suffix)
+    chosen = form
+    return write_rendered(path, lambda: render_report(evaluation, chosen).encode())
+
+
+def write_rendered(path: Path, render: Callable[[], bytes]) -> Path:
+    """Write what is rendered once it is known that there is a place for it.
+
+    Raises
+    ------
+    ParameterError : no such folder, or nothing can be written there.
+    """
     if not path.parent.is_dir():
         raise ParameterError(f"There is no folder {path.parent}. Make it, or choose another.")
-    text = render_report(evaluation, form)
+    content = render()
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
     except OSError as error:
         raise ParameterError(
             f"{path} cannot be written: {error.strerror}. Choose another file."

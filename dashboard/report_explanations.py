@@ -20,7 +20,7 @@ from .evaluation import Failure
 from .figures import plot_beeswarm, plot_dependence, plot_importances, style_of
 from .figures.theme import ModelStyle
 from .frames import tag_values
-from .report import package_versions, safe_csv
+from .report import package_versions, safe_csv, write_rendered
 from .report_html import Section, bullet_list, facts_table, section_part, whole_page
 from .report_scores import escaped
 from .settings import get_settings
@@ -250,13 +250,4 @@ def write_explanations(
     ParameterError : the suffix names no known format, or nothing can be written there.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise ParameterError(f"There is no folder {path.parent}. Make it, or choose another.")
-    content = render_explanations(found, form or form_of(path), **about)
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise ParameterError(
-            f"{path} cannot be written: {error.strerror}. Choose another file."
-        ) from error
-    return path
+    return write_rendered(path, lambda: render_explanations(found, form or form_of(path), **about))

@@ -20,7 +20,7 @@ from .errors import ParameterError
 from .figures import plot_agreement, plot_importance_gap, plot_importances, style_of
 from .figures.importance_captions import caption_agreement, caption_gap
 from .importance import Importances
-from .report import package_versions, safe_csv
+from .report import package_versions, safe_csv, write_rendered
 from .report_explanations import FORMATS, form_of
 from .report_html import Section, bullet_list, facts_table, section_part, whole_page
 from .report_scores import escaped
@@ -196,13 +196,4 @@ def write_importances(found: Importances, path: str | Path, form: str | None = N
     ParameterError : the suffix names no known format, or nothing can be written there.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise ParameterError(f"There is no folder {path.parent}. Make it, or choose another.")
-    content = render_importances(found, form or form_of(path))
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise ParameterError(
-            f"{path} cannot be written: {error.strerror}. Choose another file."
-        ) from error
-    return path
+    return write_rendered(path, lambda: render_importances(found, form or form_of(path)))

@@ -33,7 +33,7 @@ from .figures import (
 )
 from .figures.search_captions import statuses_words
 from .learning.gathered import Learning
-from .report import package_versions, safe_csv
+from .report import package_versions, safe_csv, write_rendered
 from .report_explanations import FORMATS, form_of
 from .report_html import Section, bullet_list, facts_table, section_part, whole_page
 from .report_learning_text import (
@@ -357,16 +357,7 @@ def write_learning(found: Learning, path: str | Path, form: str | None = None) -
     ParameterError : the suffix names no known format, or nothing can be written there.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise ParameterError(f"There is no folder {path.parent}. Make it, or choose another.")
-    content = render_learning(found, form or form_of(path))
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise ParameterError(
-            f"{path} cannot be written: {error.strerror}. Choose another file."
-        ) from error
-    return path
+    return write_rendered(path, lambda: render_learning(found, form or form_of(path)))
 
 
 def at_least(findings: Sequence[Finding], severity: str) -> list[Finding]:
