@@ -7,6 +7,7 @@ process to stop and no wrapper to outlive it (docs/decisions/0002-launcher.md).
 
 from __future__ import annotations
 
+import gc
 import http.client
 import json
 import os
@@ -61,6 +62,7 @@ OPTIONS: dict[str, str | int | bool | list[str]] = {
     "logger.level": "warning",
     "logger.hideWelcomeMessage": True,  # it would ask the internet for this machine's address
     "runner.magicEnabled": False,
+    "runner.postScriptGC": False,  # .16 s after each move of a slider; Python collects by itself
     "theme.font": FONT,
     "theme.codeFont": CODE_FONT,
     "theme.headingFontSizes": ["2rem", "1.5rem", "1.25rem", "1.1rem", "1rem", "1rem"],
@@ -238,6 +240,8 @@ def _load_pages() -> None:
             import_module(name)
         except ImportError:  # the app's own parts are not beside it: it finds them by itself
             return
+    gc.collect()
+    gc.freeze()  # what is loaded now stays: no later collection has to look at it
 
 
 def _serve(script: Path) -> int:

@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from dashboard.figures.canvas import UNCHECKED
 from tests.browser import (
     ARGUMENTS,
     ROOT,
@@ -54,6 +55,9 @@ os.environ["SIDELIGHT_HOME"] = str(HOME)
 # A spare worker costs two seconds of processor time, once for each process that opens a model.
 os.environ.setdefault("SIDELIGHT_SPARE_WORKERS", "0")
 
+
+# Every figure that a test draws in this process is checked by Plotly, property by property.
+UNCHECKED.clear()
 
 # What takes longest comes first, so that no process is left alone with it at the end.
 LONG = (

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from typing import Any, Literal
+
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 
 import dashboard
 from dashboard.contracts import RawPredictions, Task
 from dashboard.diagnostics.thresholds import compute_thresholds
 from dashboard.evaluation import Evaluation
+from dashboard.figures import canvas
 from dashboard.figures.theme import style_of
 from dashboard.gallery import EXHIBITS, View, compute_now, exhibits, headline
 
@@ -114,3 +120,25 @@ def test_beyond_fifty_classes_all_models_show_the_same_ones_and_clicks_find_thei
     drawn = drawings[0].results["one"].most_confused(50)
     shares = drawn.shares("true")
     assert shares[drawn.kept.index(7), drawn.kept.index(8)] == 1.0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("task", list(Task))
+def test_figures_as_the_app_draws_them_are_the_checked_ones(
+    task: Task, theme: Literal["light", "dark"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluation = _evaluation(task)
+    view = replace(_view(evaluation), theme=theme)
+    for exhibit in exhibits(task, evaluation.models):
+        checked = exhibit.draw(evaluation.models, view, compute_now)
+        monkeypatch.setitem(canvas.UNCHECKED, "_validate", False)
+        drawn = exhibit.draw(evaluation.models, view, compute_now)
+        monkeypatch.delitem(canvas.UNCHECKED, "_validate")
+        for one, other in zip(drawn, checked, strict=True):
+            assert _parts(one.figure) == _parts(other.figure)
+            assert one.figure.layout.xaxis == other.figure.layout.xaxis  # can be read, too
+
+
+def _parts(figure: go.Figure) -> dict[str, Any]:
+    parts: dict[str, Any] = json.loads(figure.to_json())
+    return {**parts, "layout": {name: part for name, part in parts["layout"].items() if part != []}}

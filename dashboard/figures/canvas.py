@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -67,10 +68,14 @@ def models_title(kind: str, names: Sequence[str], width: int = 44) -> str:
     """A title for a chart of several models: what is shown; below it, whom it compares.
 
     The names stand on lines of their own, so that charts of the same models side by side have
-    titles of the same height, whatever they show.
+    titles of the same height, whatever they show. They have two lines together.
     """
     title = f"<b>{wrapped(kind, width)}</b>"
-    return f"{title}<br>{wrapped(listing(shorten_all(names, 24)), width)}" if names else title
+    if not names:
+        return title
+    named = min(len(names), 3)  # of more, the others are counted
+    room = max(24, min(width, 2 * width // named) - 4)
+    return f"{title}<br>{wrapped(listing(shorten_all(names, room)), width)}"
 
 
 def axis(title: str, **options: Any) -> dict[str, Any]:
@@ -104,6 +109,17 @@ def number_ticks(low: float, high: float, most: int = 5) -> dict[str, Any]:
     }
 
 
+# Plotly checks every property of a figure twice, which takes most of the time of drawing it. The
+# tests empty this, so that all of their figures are checked.
+UNCHECKED: dict[str, Any] = {"_validate": False}
+
+
+@cache
+def _template(theme: Theme) -> dict[str, Any]:
+    plain: dict[str, Any] = template(theme).to_plotly_json()
+    return plain
+
+
 def canvas(
     theme: Theme,
     *,
@@ -120,15 +136,18 @@ def canvas(
     above: int = 0,
     below: int = 0,
     left: int | None = None,
+    data: Sequence[Mapping[str, Any]] = (),
     **layout: Any,
 ) -> go.Figure:
-    """An empty figure in the house style.
+    """A figure in the house style: empty, or with the traces of `data` (`{"type": …, …}`).
 
     `title` is ready for Plotly, `subtitle` plain text, broken after `width` letters. `height`
     is that of the drawing with its axes: lines of the title and of the legend come on top, so
     that charts side by side keep their axes aligned. The legend stands below, one model a line.
     `small`: one of up to four abreast, with narrow margins and subtitle. `above`, `below`:
     more pixels between title and drawing, and under it. `left`: least room for the numbers.
+
+    What is given here is not checked, see `UNCHECKED`; what is added later is.
     """
     lines = wrapped(subtitle, SMALL if small else width)
     quiet = f'<span style="font-size:13px;color:{ink(theme).muted}">{lines}</span>'
@@ -148,17 +167,18 @@ def canvas(
     margin = {"t": top, "b": 52 + legend, **({"l": 8, "r": 8} if small else {})}
     if left is not None:
         margin["l"] = left
-    # Given at once: a figure that starts with Plotly's own template takes twice as long.
     return go.Figure(
+        data=list(data),
         layout={
-            "template": template(theme),
+            "template": _template(theme),
             "title": {"text": f"{title}<br>{quiet}"},
             "height": height + top + legend,
             "margin": margin,
             "uirevision": stem,
             "meta": {"alt": alt, "caption": caption, "name": stem},
             **layout,
-        }
+        },
+        **UNCHECKED,
     )
 
 
@@ -193,17 +213,20 @@ def columns(*values: Any) -> npt.NDArray[np.float32]:
     return np.column_stack([np.asarray(v, dtype=np.float32) for v in values])
 
 
-def reference_line(x: Sequence[float], y: Sequence[float], theme: Theme, **more: Any) -> go.Scatter:
-    """A quiet dotted line that is no model: chance, identity, zero."""
-    return go.Scatter(
-        x=np.asarray(x, dtype=np.float32),
-        y=np.asarray(y, dtype=np.float32),
-        mode="lines",
-        line={"color": ink(theme).rule, "dash": "dot", "width": 1.5},
-        hoverinfo="skip",
-        showlegend=False,
+def reference_line(
+    x: Sequence[float], y: Sequence[float], theme: Theme, **more: Any
+) -> dict[str, Any]:
+    """A trace of a quiet dotted line that is no model: chance, identity, zero."""
+    return {
+        "type": "scatter",
+        "x": np.asarray(x, dtype=np.float32),
+        "y": np.asarray(y, dtype=np.float32),
+        "mode": "lines",
+        "line": {"color": ink(theme).rule, "dash": "dot", "width": 1.5},
+        "hoverinfo": "skip",
+        "showlegend": False,
         **more,
-    )
+    }
 
 
 def note(x: float, y: float, text: str, theme: Theme, **more: Any) -> dict[str, Any]:
@@ -220,4 +243,9 @@ def note(x: float, y: float, text: str, theme: Theme, **more: Any) -> dict[str, 
 
 def threshold_texts(values: npt.NDArray[Any]) -> list[str]:
     """Thresholds for hover sentences, `.31`; the open start of a curve is `∞`."""
-    return [number(float(v)) for v in values]
+    return list(_texts(np.asarray(values, dtype=np.float64).tobytes()))
+
+
+@lru_cache(maxsize=256)  # a curve's are the same at every move of a slider
+def _texts(values: bytes) -> tuple[str, ...]:
+    return tuple(number(v) for v in np.frombuffer(values, dtype=np.float64).tolist())

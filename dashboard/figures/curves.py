@@ -51,6 +51,7 @@ __all__ = [
 
 Styles = Mapping[str, ModelStyle]
 Array = npt.NDArray[Any]
+Trace = dict[str, Any]
 
 HEIGHT = 340  # of gain, lift and cost, which stand side by side
 ROOM = 72  # for their numbers, which have one to six digits
@@ -77,8 +78,7 @@ def _drawing_note(marks: Sequence[tuple[int, int, float]]) -> str:
     )
 
 
-def _add_curve(
-    figure: go.Figure,
+def _line(
     model: str,
     style: ModelStyle,
     x: Array,
@@ -88,52 +88,44 @@ def _add_curve(
     hover: str,
     text: Sequence[str],
     data: Array,
-) -> None:
-    figure.add_trace(
-        go.Scatter(
-            x=np.asarray(x, dtype=np.float32),
-            y=np.asarray(y, dtype=np.float32),
-            mode="lines",
-            line=style.line,
-            name=f"{label(model)}{'  ' + legend if legend else ''}",
-            legendgroup=model,
-            text=list(text),
-            customdata=data,
-            hovertemplate=f"{hover}<extra></extra>",
-        )
-    )
+) -> Trace:
+    return {
+        "type": "scatter",
+        "x": np.asarray(x, dtype=np.float32),
+        "y": np.asarray(y, dtype=np.float32),
+        "mode": "lines",
+        "line": style.line,
+        "name": f"{label(model)}{'  ' + legend if legend else ''}",
+        "legendgroup": model,
+        "text": list(text),
+        "customdata": data,
+        "hovertemplate": f"{hover}<extra></extra>",
+    }
 
 
-def _add_operating(
-    figure: go.Figure,
-    model: str,
-    style: ModelStyle,
-    x: float,
-    y: float,
-    sentence: str,
-    theme: Theme,
-) -> None:
+def _operating(
+    model: str, style: ModelStyle, x: float, y: float, sentence: str, theme: Theme
+) -> Trace:
     """The chosen operating point: the model's marker, ringed so that it stands off its line."""
-    figure.add_trace(
-        go.Scatter(
-            x=np.asarray([x], dtype=np.float32),
-            y=np.asarray([y], dtype=np.float32),
-            mode="markers",
-            marker={
-                "symbol": style.symbol,
-                "size": 12,
-                "color": style.colour,
-                "line": {"color": ink(theme).page, "width": 1.5},
-            },
-            name=f"{label(model)} operating point",
-            legendgroup=model,
-            showlegend=False,
-            cliponaxis=False,
-            text=[sentence],
-            hovertemplate="%{text}<extra></extra>",
-            zorder=2,
-        )
-    )
+    return {
+        "type": "scatter",
+        "x": np.asarray([x], dtype=np.float32),
+        "y": np.asarray([y], dtype=np.float32),
+        "mode": "markers",
+        "marker": {
+            "symbol": style.symbol,
+            "size": 12,
+            "color": style.colour,
+            "line": {"color": ink(theme).page, "width": 1.5},
+        },
+        "name": f"{label(model)} operating point",
+        "legendgroup": model,
+        "showlegend": False,
+        "cliponaxis": False,
+        "text": [sentence],
+        "hovertemplate": "%{text}<extra></extra>",
+        "zorder": 2,
+    }
 
 
 def _caught(curve: RocCurve | GainCurve, at: Counts) -> str:
@@ -159,7 +151,13 @@ def plot_roc(
     """ROC curves with the chance line, the operating points, and AUC with its interval."""
     names = [curve.model for curve in curves]
     caption = caption_roc(curves) + _marks(curves)
-    figure = canvas(
+    looks = [style_for(styles, name, k) for k, name in enumerate(names)]
+    operating = [
+        _operating(curve.model, style, at.fpr, at.recall, _caught(curve, at), theme)
+        for curve, style in zip(curves, looks, strict=True)
+        if (at := curve.operating) is not None
+    ]
+    return canvas(
         theme,
         title=models_title("ROC", names),
         subtitle=_subtitle(curves, "Below: area under the curve (AUC), 95 % interval"),
@@ -171,23 +169,18 @@ def plot_roc(
         xaxis=share_axis("Share of negatives flagged (false positive rate)"),
         yaxis=share_axis("Share of positives caught (recall)"),
         legend_rows=len(curves),
+        annotations=[note(0.5, 0.5, "guessing", theme, textangle=-45, yshift=-10)],
+        data=[
+            reference_line([0, 1], [0, 1], theme),
+            *map(_roc, curves, looks),
+            *operating,
+        ],
     )
-    figure.add_trace(reference_line([0, 1], [0, 1], theme))
-    figure.add_annotation(note(0.5, 0.5, "guessing", theme, textangle=-45, yshift=-10))
-    looks = [style_for(styles, name, k) for k, name in enumerate(names)]
-    for curve, style in zip(curves, looks, strict=True):
-        _add_roc(figure, curve, style)
-    for curve, style in zip(curves, looks, strict=True):
-        at = curve.operating
-        if at is not None:
-            _add_operating(figure, curve.model, style, at.fpr, at.recall, _caught(curve, at), theme)
-    return figure
 
 
-def _add_roc(figure: go.Figure, curve: RocCurve, style: ModelStyle) -> None:
+def _roc(curve: RocCurve, style: ModelStyle) -> Trace:
     x, y, index, _ = curve.drawn()
-    _add_curve(
-        figure,
+    return _line(
         curve.model,
         style,
         x,
@@ -219,7 +212,16 @@ def plot_precision_recall(
     """Precision against recall with the prevalence line, operating points and AP."""
     names = [curve.model for curve in curves]
     caption = caption_precision_recall(curves) + _marks(curves)
-    figure = canvas(
+    looks = [style_for(styles, name, k) for k, name in enumerate(names)]
+    lines, labels = _prevalences(curves, theme)
+    operating = [
+        _operating(
+            curve.model, style, at.recall, at.precision, _pr_sentence(curve.model, at), theme
+        )
+        for curve, style in zip(curves, looks, strict=True)
+        if (at := curve.operating) is not None and at.tp + at.fp > 0
+    ]
+    return canvas(
         theme,
         title=models_title("Precision and recall", names),
         subtitle=_subtitle(curves, "Below: average precision, 95 % interval"),
@@ -231,33 +233,30 @@ def plot_precision_recall(
         xaxis=share_axis("Share of positives caught (recall)"),
         yaxis=share_axis("Share of flagged rows that are positive (precision)"),
         legend_rows=len(curves),
+        annotations=labels,
+        data=[*lines, *map(_precision_recall, curves, looks), *operating],
     )
-    last = -1.0
+
+
+def _prevalences(
+    curves: Sequence[PrecisionRecallCurve], theme: Theme
+) -> tuple[list[Trace], list[dict[str, Any]]]:
+    """What guessing reaches: lines, and labels where they do not lie on each other."""
+    lines, labels, last = [], [], -1.0
     for prevalence in sorted({round(float(curve.prevalence), 6) for curve in curves}):
-        figure.add_trace(reference_line([0, 1], [prevalence, prevalence], theme))
-        if prevalence - last < 0.05:  # the labels would lie on each other
+        lines.append(reference_line([0, 1], [prevalence, prevalence], theme))
+        if prevalence - last < 0.05:
             continue
         last = prevalence
         side = -9 if prevalence > 0.06 else 9  # below the line, where no curve stays for long
         text = f"guessing: {percent(prevalence)} are positive"
-        figure.add_annotation(note(0, prevalence, text, theme, xanchor="left", yshift=side))
-    looks = [style_for(styles, name, k) for k, name in enumerate(names)]
-    for curve, style in zip(curves, looks, strict=True):
-        _add_precision_recall(figure, curve, style)
-    for curve, style in zip(curves, looks, strict=True):
-        at = curve.operating
-        if at is not None and at.tp + at.fp > 0:
-            sentence = _pr_sentence(curve.model, at)
-            _add_operating(figure, curve.model, style, at.recall, at.precision, sentence, theme)
-    return figure
+        labels.append(note(0, prevalence, text, theme, xanchor="left", yshift=side))
+    return lines, labels
 
 
-def _add_precision_recall(
-    figure: go.Figure, curve: PrecisionRecallCurve, style: ModelStyle
-) -> None:
+def _precision_recall(curve: PrecisionRecallCurve, style: ModelStyle) -> Trace:
     x, y, index, _ = curve.drawn()
-    _add_curve(
-        figure,
+    return _line(
         curve.model,
         style,
         x,
@@ -285,7 +284,10 @@ def _gain_like(
     chance: tuple[Sequence[float], Sequence[float]],
 ) -> go.Figure:
     caption = caption_gain(curves)
-    figure = canvas(
+    data = [reference_line(*chance, theme)]
+    for k, curve in enumerate(curves):
+        data += _gain(curve, style_for(styles, curve.model, k), lift, theme)
+    return canvas(
         theme,
         title=models_title(kind, [curve.model for curve in curves]),
         subtitle=_subtitle(curves, subtitle),
@@ -297,32 +299,32 @@ def _gain_like(
         xaxis=share_axis("Share of rows flagged, highest scores first"),
         yaxis=yaxis,
         legend_rows=len(curves),
+        data=data,
     )
-    figure.add_trace(reference_line(*chance, theme))
-    for k, curve in enumerate(curves):
-        x, y, index, _ = curve.drawn()
-        share, recall = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-        style = style_for(styles, curve.model, k)
-        _add_curve(
-            figure,
-            curve.model,
-            style,
-            share,
-            curve.lift[index] if lift else recall,
-            legend="",
-            hover=f"Flagging %{{customdata[0]:.3~g}} % of the rows<br>"
-            f"by <i>{escape(curve.model)}</i><br>"
-            "catches %{customdata[1]:.3~g} % of the positives.",
-            text=[],
-            data=columns(share * 100, recall * 100),
-        )
-        if curve.operating is not None:
-            at = curve.operating
-            where = at.selection_rate
-            value = at.recall if not lift else at.recall / where if where else np.nan
-            sentence = _caught(curve, at)
-            _add_operating(figure, curve.model, style, where, value, sentence, theme)
-    return figure
+
+
+def _gain(curve: GainCurve, style: ModelStyle, lift: bool, theme: Theme) -> list[Trace]:
+    """The curve, and its operating point if it has one."""
+    x, y, index, _ = curve.drawn()
+    share, recall = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    line = _line(
+        curve.model,
+        style,
+        share,
+        curve.lift[index] if lift else recall,
+        legend="",
+        hover=f"Flagging %{{customdata[0]:.3~g}} % of the rows<br>"
+        f"by <i>{escape(curve.model)}</i><br>"
+        "catches %{customdata[1]:.3~g} % of the positives.",
+        text=[],
+        data=columns(share * 100, recall * 100),
+    )
+    at = curve.operating
+    if at is None:
+        return [line]
+    where = at.selection_rate
+    value = at.recall if not lift else at.recall / where if where else np.nan
+    return [line, _operating(curve.model, style, where, value, _caught(curve, at), theme)]
 
 
 def plot_gain(
@@ -367,7 +369,10 @@ def plot_cost(
         one = curves[0]
         fp, fn = threshold(one.cost_fp), threshold(one.cost_fn)
         prices = f"{plural(one.n, 'row')}\nA false alarm costs {fp}, a miss {fn}"
-    figure = canvas(
+    data = list[Trace]()
+    for k, curve in enumerate(curves):
+        data += _cost(curve, style_for(styles, curve.model, k), theme)
+    return canvas(
         theme,
         title=models_title("Cost of errors", [curve.model for curve in curves]),
         subtitle=prices,
@@ -379,30 +384,32 @@ def plot_cost(
         xaxis=axis("Threshold: rows scored at or above it are flagged", **_threshold_ticks(curves)),
         yaxis=axis("Cost of all errors (units of the prices)", rangemode="tozero"),
         legend_rows=len(curves),
+        data=data,
     )
-    for k, curve in enumerate(curves):
-        style = style_for(styles, curve.model, k)
-        x, y, _, _ = curve.drawn()
-        _add_curve(
-            figure,
-            curve.model,
-            style,
-            x,
-            y,
-            legend="",
-            hover=f"Flagging from %{{text}},<br>the errors of <i>{escape(curve.model)}</i>"
-            "<br>cost %{y:,.4~g}.",
-            text=threshold_texts(np.asarray(x)),
-            data=columns(y),
-        )
-        least = float(np.min(curve.cost))
-        sentence = (
-            f"<i>{escape(curve.model)}</i> is cheapest<br>when it flags from "
-            f"{threshold(curve.best)}:<br>its errors then cost {number(least)}."
-        )
-        if np.isfinite(curve.best):
-            _add_operating(figure, curve.model, style, curve.best, least, sentence, theme)
-    return figure
+
+
+def _cost(curve: CostCurve, style: ModelStyle, theme: Theme) -> list[Trace]:
+    """The curve, and the cheapest threshold where there is one."""
+    x, y, _, _ = curve.drawn()
+    line = _line(
+        curve.model,
+        style,
+        x,
+        y,
+        legend="",
+        hover=f"Flagging from %{{text}},<br>the errors of <i>{escape(curve.model)}</i>"
+        "<br>cost %{y:,.4~g}.",
+        text=threshold_texts(np.asarray(x)),
+        data=columns(y),
+    )
+    if not np.isfinite(curve.best):
+        return [line]
+    least = float(np.min(curve.cost))
+    sentence = (
+        f"<i>{escape(curve.model)}</i> is cheapest<br>when it flags from "
+        f"{threshold(curve.best)}:<br>its errors then cost {number(least)}."
+    )
+    return [line, _operating(curve.model, style, curve.best, least, sentence, theme)]
 
 
 def _threshold_ticks(curves: Sequence[CostCurve]) -> dict[str, Any]:
@@ -415,7 +422,9 @@ def plot_calibration(
 ) -> go.Figure:
     """Share of positives against mean predicted probability, with Wilson intervals."""
     caption = caption_calibration(curves)
-    figure = canvas(
+    corner = {"xanchor": "right", "yanchor": "bottom"}
+    lines = [_calibration(one, style_for(styles, one.model, k)) for k, one in enumerate(curves)]
+    return canvas(
         theme,
         title=models_title("Calibration", [curve.model for curve in curves]),
         subtitle=f"{plural(curves[0].n, 'row')}. Bars: 95 % interval\nBelow: Brier score, 0 is best"
@@ -429,40 +438,35 @@ def plot_calibration(
         xaxis=share_axis("Mean predicted probability"),
         yaxis=share_axis("Share that is positive"),
         legend_rows=len(curves),
+        annotations=[note(1, 0, "dotted: as often as said", theme, **corner)],
+        data=[reference_line([0, 1], [0, 1], theme), *lines],
     )
-    figure.add_trace(reference_line([0, 1], [0, 1], theme))
-    corner = {"xanchor": "right", "yanchor": "bottom"}
-    figure.add_annotation(note(1, 0, "dotted: as often as said", theme, **corner))
-    for k, curve in enumerate(curves):
-        _add_calibration(figure, curve, style_for(styles, curve.model, k))
-    return figure
 
 
-def _add_calibration(figure: go.Figure, curve: CalibrationCurve, style: ModelStyle) -> None:
+def _calibration(curve: CalibrationCurve, style: ModelStyle) -> Trace:
     x, y = curve.mean_score, curve.share_positive
     sentences = [
         f"Where <i>{escape(curve.model)}</i> says {percent(said)},<br>{percent(seen)} of "
         f"{plural(n, 'row')} are positive."
         for said, seen, n in zip(x, y, curve.count, strict=True)
     ]
-    figure.add_trace(
-        go.Scatter(
-            x=np.asarray(x, dtype=np.float32),
-            y=np.asarray(y, dtype=np.float32),
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": np.asarray(curve.high - y, dtype=np.float32),
-                "arrayminus": np.asarray(y - curve.low, dtype=np.float32),
-                "thickness": 1,
-                "width": 0,
-            },
-            mode="lines+markers",
-            line={**style.line, "width": 1.5},
-            marker={"symbol": style.symbol, "size": 8, "color": style.colour},
-            name=f"{label(curve.model)}  {number(curve.brier)}",
-            legendgroup=curve.model,
-            text=sentences,
-            hovertemplate="%{text}<extra></extra>",
-        )
-    )
+    return {
+        "type": "scatter",
+        "x": np.asarray(x, dtype=np.float32),
+        "y": np.asarray(y, dtype=np.float32),
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": np.asarray(curve.high - y, dtype=np.float32),
+            "arrayminus": np.asarray(y - curve.low, dtype=np.float32),
+            "thickness": 1,
+            "width": 0,
+        },
+        "mode": "lines+markers",
+        "line": {**style.line, "width": 1.5},
+        "marker": {"symbol": style.symbol, "size": 8, "color": style.colour},
+        "name": f"{label(curve.model)}  {number(curve.brier)}",
+        "legendgroup": curve.model,
+        "text": sentences,
+        "hovertemplate": "%{text}<extra></extra>",
+    }

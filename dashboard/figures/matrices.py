@@ -114,7 +114,7 @@ def _blank(text: str) -> str:
 
 def _text_layers(
     texts: list[list[str]], z: FloatMatrix, scale: Scale, low: float, high: float
-) -> list[go.Heatmap]:
+) -> list[dict[str, Any]]:
     """Dark and light text over the cells; Plotly sizes the letters to the cells."""
     if not texts:
         return []
@@ -128,37 +128,41 @@ def _text_layers(
             for row, owns in zip(texts, colours, strict=True)
         ]
         layers.append(
-            go.Heatmap(
-                z=np.zeros(z.shape, dtype=np.float32),
-                text=shown,
-                texttemplate="%{text}",
-                textfont={"color": colour},
-                colorscale=clear,
-                showscale=False,
-                hoverinfo="skip",
-                name=f"text {colour}",
-            )
+            {
+                "type": "heatmap",
+                "z": np.zeros(z.shape, dtype=np.float32),
+                "text": shown,
+                "texttemplate": "%{text}",
+                "textfont": {"color": colour},
+                "colorscale": clear,
+                "showscale": False,
+                "hoverinfo": "skip",
+                "name": f"text {colour}",
+            }
         )
     return layers
 
 
-def _targets(sentences: list[str], k: int, side: float, theme: Theme) -> go.Scatter:
+def _targets(sentences: list[str], k: int, side: float, theme: Theme) -> dict[str, Any]:
     """Near-invisible squares that take hover and clicks: heat maps send no click to Streamlit."""
     cells = [[i, j] for i in range(k) for j in range(k)]
-    return go.Scatter(
-        x=[j for _, j in cells],
-        y=[i for i, _ in cells],
-        customdata=cells,
-        text=sentences,
-        mode="markers",
-        marker={"symbol": "square", "size": side, "opacity": 0.01, "color": "rgba(0,0,0,0)"},
-        selected={"marker": {"opacity": 0.35, "color": ink(theme).rule}},
-        unselected={"marker": {"opacity": 0.01}},
-        hovertemplate=("" if k <= TEXT_BELOW else "True class <i>%{y}</i>, called <i>%{x}</i>:<br>")
+    return {
+        "type": "scatter",
+        "x": [j for _, j in cells],
+        "y": [i for i, _ in cells],
+        "customdata": cells,
+        "text": sentences,
+        "mode": "markers",
+        "marker": {"symbol": "square", "size": side, "opacity": 0.01, "color": "rgba(0,0,0,0)"},
+        "selected": {"marker": {"opacity": 0.35, "color": ink(theme).rule}},
+        "unselected": {"marker": {"opacity": 0.01}},
+        "hovertemplate": (
+            "" if k <= TEXT_BELOW else "True class <i>%{y}</i>, called <i>%{x}</i>:<br>"
+        )
         + "%{text}<extra></extra>",
-        showlegend=False,
-        name="cells",
-    )
+        "showlegend": False,
+        "name": "cells",
+    }
 
 
 def _size(k: int) -> int:
@@ -213,7 +217,21 @@ def _matrix_figure(
 ) -> go.Figure:
     k, side = len(matrix.labels), _size(len(matrix.labels))
     low, high = bounds
-    figure = canvas(
+    cells = {
+        "type": "heatmap",
+        "z": np.asarray(z, dtype=np.float32),
+        "zmin": low,
+        "zmax": high,
+        "colorscale": [list(stop) for stop in scale],
+        "hoverinfo": "skip",
+        "showscale": k > TEXT_BELOW,
+        "colorbar": lying_colorbar(tickformat=tickformat, nticks=3),
+        "xgap": 1 if k <= TEXT_BELOW else 0,
+        "ygap": 1 if k <= TEXT_BELOW else 0,
+        "name": "share",
+    }
+    layers = _text_layers(texts, z, scale, low, high)
+    return canvas(
         theme,
         title=titles[0],
         subtitle=titles[1],
@@ -230,32 +248,22 @@ def _matrix_figure(
         dragmode=False,
         hoverdistance=-1,
         showlegend=False,
+        shapes=_frames(k, selected, theme),
+        data=[cells, *layers, _targets(sentences, k, 0.62 * side / k, theme)],
     )
-    figure.add_trace(
-        go.Heatmap(
-            z=np.asarray(z, dtype=np.float32),
-            zmin=low,
-            zmax=high,
-            colorscale=[list(stop) for stop in scale],
-            hoverinfo="skip",
-            showscale=k > TEXT_BELOW,
-            colorbar=lying_colorbar(tickformat=tickformat, nticks=3),
-            xgap=1 if k <= TEXT_BELOW else 0,
-            ygap=1 if k <= TEXT_BELOW else 0,
-            name="share",
-        )
-    )
-    figure.add_traces(_text_layers(texts, z, scale, low, high))
-    figure.add_trace(_targets(sentences, k, 0.62 * side / k, theme))
-    figure.add_shape(
-        **_around(0, k, 0, k), line={"color": translucent(ink(theme).rule, 0.5), "width": 1}
-    )
+
+
+def _frames(k: int, selected: tuple[int, int] | None, theme: Theme) -> list[dict[str, Any]]:
+    """A quiet line around the matrix, and a strong one around the selected cell."""
+    frames = [
+        {**_around(0, k, 0, k), "line": {"color": translucent(ink(theme).rule, 0.5), "width": 1}}
+    ]
     if selected is not None:
         i, j = selected
         # a dark line on a dark cell needs a light one around it, and the reverse
-        figure.add_shape(**_around(i, 1, j, 1), line={"color": ink(theme).page, "width": 7})
-        figure.add_shape(**_around(i, 1, j, 1), line={"color": ink(theme).text, "width": 3})
-    return figure
+        for colour, width in ((ink(theme).page, 7), (ink(theme).text, 3)):
+            frames.append({**_around(i, 1, j, 1), "line": {"color": colour, "width": width}})
+    return frames
 
 
 def _turned(names: tuple[str, ...]) -> int:

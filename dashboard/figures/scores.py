@@ -43,6 +43,7 @@ __all__ = ["plot_metric_by_threshold", "plot_score_distribution", "score_ranges"
 
 Range = tuple[float, float]
 Array = npt.NDArray[Any]
+Trace = dict[str, Any]
 
 
 def plot_score_distribution(
@@ -61,7 +62,10 @@ def plot_score_distribution(
     shares = distribution.density
     caption = caption_score_distribution(distribution)
     span = x_range or (float(edges[0]), float(edges[-1]))
-    figure = canvas(
+    at = distribution.threshold
+    marks = _mark(at, (edges[0], edges[-1]), theme) if at is not None and math.isfinite(at) else {}
+    classes = enumerate(distribution.labels)
+    return canvas(
         theme,
         title=model_title(distribution.model, style),
         subtitle=f"Scores by true class\n{plural(distribution.n, 'row')}",
@@ -70,22 +74,28 @@ def plot_score_distribution(
         alt=f"Score distributions of {distribution.model}. {caption}",
         caption=caption,
         height=270,
-        xaxis=axis("Score", range=span, **few_ticks(*span)),
-        yaxis=axis("Share of the class", tickformat=".0%", range=y_range, rangemode="tozero"),
+        xaxis=axis("Score", range=list(span), **few_ticks(*span)),
+        yaxis=axis(
+            "Share of the class",
+            tickformat=".0%",
+            range=list(y_range or ()) or None,
+            rangemode="tozero",
+        ),
         barmode="overlay",
         bargap=0,
         legend_rows=len(distribution.labels),
+        data=[
+            trace
+            for k, name in classes
+            for trace in _class(str(name), edges, distribution.counts[k], shares[k], k, theme)
+        ],
+        **marks,
     )
-    for k, name in enumerate(distribution.labels):
-        _add_class(figure, str(name), edges, distribution.counts[k], shares[k], k, theme)
-    if distribution.threshold is not None and math.isfinite(distribution.threshold):
-        _add_threshold(figure, distribution.threshold, (edges[0], edges[-1]), theme)
-    return figure
 
 
-def _add_class(
-    figure: go.Figure, name: str, edges: Array, counts: Array, shares: Array, k: int, theme: Theme
-) -> None:
+def _class(
+    name: str, edges: Array, counts: Array, shares: Array, k: int, theme: Theme
+) -> list[Trace]:
     """Bars for the hover and the fill, a stepped outline for the eye."""
     look = class_style(k, theme)
     total = float(np.sum(counts))
@@ -94,59 +104,57 @@ def _add_class(
         f"score from {number(a)} to {number(b)}."
         for share, n, a, b in zip(shares, counts, edges[:-1], edges[1:], strict=True)
     ]
-    figure.add_trace(
-        go.Bar(
-            x=np.asarray((edges[:-1] + edges[1:]) / 2, dtype=np.float32),
-            width=np.asarray(np.diff(edges), dtype=np.float32),
-            y=np.asarray(shares, dtype=np.float32),
-            marker={"color": translucent(look.fill, 0.55), "line": {"width": 0}},
-            name=label(name),
-            legendgroup=name,
-            showlegend=False,
-            text=sentences,
-            textposition="none",
-            hovertemplate="%{text}<extra></extra>",
-        )
-    )
-    figure.add_trace(
-        go.Scatter(
-            x=np.asarray(edges, dtype=np.float32),
-            y=np.asarray([*shares, shares[-1] if len(shares) else 0], dtype=np.float32),
-            mode="lines",
-            line={"shape": "hv", "color": look.line, "width": 2, "dash": look.dash},
-            name=f"{label(name, 13)} ({count(total)})",
-            legendgroup=name,
-            hoverinfo="skip",
-        )
-    )
+    bars = {
+        "type": "bar",
+        "x": np.asarray((edges[:-1] + edges[1:]) / 2, dtype=np.float32),
+        "width": np.asarray(np.diff(edges), dtype=np.float32),
+        "y": np.asarray(shares, dtype=np.float32),
+        "marker": {"color": translucent(look.fill, 0.55), "line": {"width": 0}},
+        "name": label(name),
+        "legendgroup": name,
+        "showlegend": False,
+        "text": sentences,
+        "textposition": "none",
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+    outline = {
+        "type": "scatter",
+        "x": np.asarray(edges, dtype=np.float32),
+        "y": np.asarray([*shares, shares[-1] if len(shares) else 0], dtype=np.float32),
+        "mode": "lines",
+        "line": {"shape": "hv", "color": look.line, "width": 2, "dash": look.dash},
+        "name": f"{label(name, 13)} ({count(total)})",
+        "legendgroup": name,
+        "hoverinfo": "skip",
+    }
+    return [bars, outline]
 
 
-def _add_threshold(figure: go.Figure, value: float, span: Range, theme: Theme) -> None:
+def _mark(value: float, span: Range, theme: Theme) -> dict[str, Any]:
+    """The threshold: a line over the whole height, and its number beside it."""
     colours = ink(theme)
-    figure.add_shape(
-        type="line",
-        x0=value,
-        x1=value,
-        y0=0,
-        y1=1,
-        yref="paper",
-        line={"color": colours.text, "width": 1.5, "dash": "dot"},
-    )
+    line = {
+        "type": "line",
+        "x0": value,
+        "x1": value,
+        "y0": 0,
+        "y1": 1,
+        "yref": "paper",
+        "line": {"color": colours.text, "width": 1.5, "dash": "dot"},
+    }
     right = value > (span[0] + span[1]) / 2
-    text = f"from {threshold(value)} →"
-    figure.add_annotation(
-        note(
-            value,
-            1,
-            text,
-            theme,
-            yref="paper",
-            yanchor="top",
-            xanchor="right" if right else "left",
-            xshift=-4 if right else 4,
-            bgcolor=translucent(colours.page, 0.7),
-        )
+    words = note(
+        value,
+        1,
+        f"from {threshold(value)} →",
+        theme,
+        yref="paper",
+        yanchor="top",
+        xanchor="right" if right else "left",
+        xshift=-4 if right else 4,
+        bgcolor=translucent(colours.page, 0.7),
     )
+    return {"shapes": [line], "annotations": [words]}
 
 
 def score_ranges(distributions: Sequence[ScoreDistribution]) -> tuple[Range, Range]:
@@ -223,7 +231,13 @@ def plot_metric_by_threshold(
     caption = (
         f"{titles} of {listing(names)} for every threshold: a score at or above it is flagged."
     )
-    figure = canvas(
+    lines = list[Trace]()
+    for place, metric in enumerate(metrics, start=1):
+        for k, (name, table) in enumerate(tables.items()):
+            style = style_for(styles, name, k)
+            at = (thresholds or {}).get(name)
+            lines += _metric_line(name, table, metric, style, place, at, max_marks, theme)
+    return canvas(
         theme,
         title=models_title(f"{titles} by threshold", names, 72),
         subtitle=plural(rows, "row"),
@@ -234,14 +248,9 @@ def plot_metric_by_threshold(
         width=100,
         above=22,  # the titles of the panels
         legend_rows=len(names),
+        data=lines,
         **_panels([_BY_THRESHOLD[metric] for metric in metrics], _all_shares(tables)),
     )
-    for place, metric in enumerate(metrics, start=1):
-        for k, (name, table) in enumerate(tables.items()):
-            style = style_for(styles, name, k)
-            at = (thresholds or {}).get(name)
-            _add_metric_line(figure, name, table, metric, style, place, at, max_marks, theme)
-    return figure
 
 
 def _all_shares(tables: Mapping[str, ThresholdTable]) -> bool:
@@ -299,8 +308,7 @@ def _thinned(x: Array, y: Array, max_marks: int) -> tuple[Array, Array]:
     return x[index], y[index]
 
 
-def _add_metric_line(
-    figure: go.Figure,
+def _metric_line(
     name: str,
     table: ThresholdTable,
     metric: str,
@@ -309,47 +317,47 @@ def _add_metric_line(
     at: float | None,
     max_marks: int,
     theme: Theme,
-) -> None:
+) -> list[Trace]:
+    """The line, and its operating point where there is one."""
     x, y = _thinned(table.thresholds, _metric_values(table, metric), max_marks)
     axes = {"xaxis": f"x{place}", "yaxis": f"y{place}"} if place > 1 else {}
-    figure.add_trace(
-        go.Scatter(
-            x=np.asarray(x, dtype=np.float32),
-            y=np.asarray(y, dtype=np.float32),
-            mode="lines",
-            line=style.line,
-            name=label(name),
-            legendgroup=name,
-            showlegend=place == 1,
-            text=threshold_texts(x),
-            customdata=columns(y),
-            hovertemplate=f"At %{{text}} the {_BY_THRESHOLD[metric].lower()} of "
-            f"<i>{escape(name)}</i><br>is %{{customdata[0]:.3~g}}.<extra></extra>",
-            **axes,
-        )
-    )
+    line = {
+        "type": "scatter",
+        "x": np.asarray(x, dtype=np.float32),
+        "y": np.asarray(y, dtype=np.float32),
+        "mode": "lines",
+        "line": style.line,
+        "name": label(name),
+        "legendgroup": name,
+        "showlegend": place == 1,
+        "text": threshold_texts(x),
+        "customdata": columns(y),
+        "hovertemplate": f"At %{{text}} the {_BY_THRESHOLD[metric].lower()} of "
+        f"<i>{escape(name)}</i><br>is %{{customdata[0]:.3~g}}.<extra></extra>",
+        **axes,
+    }
     if at is None or not math.isfinite(at):
-        return
+        return [line]
     counts = table.at(at)
     total = counts.tp + counts.fp + counts.fn + counts.tn
     value = (counts.tp + counts.fp) / total if metric == "flagged" else getattr(counts, metric)
-    figure.add_trace(
-        go.Scatter(
-            x=[at],
-            y=[value],
-            mode="markers",
-            marker={
-                "symbol": style.symbol,
-                "size": 12,
-                "color": style.colour,
-                "line": {"color": ink(theme).page, "width": 1.5},
-            },
-            name=f"{label(name)} operating point",
-            legendgroup=name,
-            showlegend=False,
-            hovertemplate=f"At {threshold(at)}, the operating point, the "
-            f"{_BY_THRESHOLD[metric].lower()} of<br><i>{escape(name)}</i> is {number(value)}."
-            "<extra></extra>",
-            **axes,
-        )
-    )
+    point = {
+        "type": "scatter",
+        "x": [at],
+        "y": [value],
+        "mode": "markers",
+        "marker": {
+            "symbol": style.symbol,
+            "size": 12,
+            "color": style.colour,
+            "line": {"color": ink(theme).page, "width": 1.5},
+        },
+        "name": f"{label(name)} operating point",
+        "legendgroup": name,
+        "showlegend": False,
+        "hovertemplate": f"At {threshold(at)}, the operating point, the "
+        f"{_BY_THRESHOLD[metric].lower()} of<br><i>{escape(name)}</i> is {number(value)}."
+        "<extra></extra>",
+        **axes,
+    }
+    return [line, point]
