@@ -24,7 +24,7 @@ run: $(VENV)/.runtime  ## install what is missing, start the dashboard, open the
 test: $(VENV)/.dev  ## the whole suite, browser tests and coverage included
 	@$(BIN)/python -m tests.browser || true
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder \
-		--cov --cov-report=term:skip-covered --cov-fail-under=95 $(ARGS)
+		-p tests.lines --lines-at-least=95 $(ARGS)
 
 test-slow: $(VENV)/.dev  ## reference runs of minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)

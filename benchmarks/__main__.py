@@ -31,6 +31,7 @@ NAMES = (
     "gradients",
     "explanations",
     "logs",
+    "overlay",
     "learning",
 )
 PACKAGES = ("numpy", "scikit-learn", "pandas", "streamlit", "plotly")

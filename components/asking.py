@@ -39,6 +39,7 @@ __all__ = [
     "ask",
     "forget_held",
     "is_awaited",
+    "n_waiting",
     "show_held",
 ]
 
@@ -49,6 +50,7 @@ _SILENT = 0.4  # what is answered by then needs no row
 _PATIENCE = 300.0  # seconds for a first answer, where nobody draws the page again
 # What is at work and was not shown yet in this run of the page.
 _HELD: ContextVar[tuple[progress.Row, ...]] = ContextVar("held", default=())
+_WAITING: ContextVar[int] = ContextVar("waiting", default=0)
 
 
 class Question(Generic[T]):
@@ -202,24 +204,33 @@ def ask(state: AppState, requests: Sequence[Request[T]], *, later: bool = False)
     _wait([one for one in questions if one is not None])
     answers = []
     rows, answered = _HELD.get(), list[str]()
+    waiting = len(rows)
     for request, key, question in zip(requests, keys, questions, strict=True):
         with problems:
             if question is None:
                 _show_paused(state, request, key)
-            elif not question.job.done:
+            elif question.job.done:
+                if not _show_failure(state, request, key, question):
+                    answered.append(request.title)
+            elif not (later and question.news):  # what is asked next stands for it
+                waiting += not question.news
                 rows = (*rows, _row(state, key, question))
-            elif not _show_failure(state, request, key, question):
-                answered.append(request.title)
         if question is None:
             question = _QUESTIONS.get(key)
         if question is not None and question.latest is not None:
             final = question.job.done
             answers.append(Answer(request.entry, question.latest, (*key, question.news), final))
     _HELD.set(rows if later else ())
+    _WAITING.set(waiting)
     if line is not None:
         with line:
-            progress.show_questions(rows, answered, len(answers))
+            progress.show_questions(rows, answered, len(rows) + len(answered) - waiting)
     return answers
+
+
+def n_waiting() -> int:
+    """Of the models that were asked last, those that have not answered at all and still may."""
+    return _WAITING.get()
 
 
 def forget_held() -> None:

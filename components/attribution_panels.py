@@ -13,7 +13,7 @@ from components.markup import plain
 from components.panels import HEADLINE, show_figure
 from components.provenance import show_provenance
 from components.scene import Scene, scene
-from components.state import AppState
+from components.state import AppState, following
 from dashboard.diagnostics.attributions import common_features
 from dashboard.diagnostics.beeswarm import compute_beeswarm
 from dashboard.diagnostics.dependence import AUTO, compute_dependence
@@ -54,7 +54,8 @@ def in_fours(results: Sequence[T]) -> Iterator[tuple[int, list[T]]]:
 
 def show_headline(found: Scene, place: Any) -> None:
     """The one sentence that answers the page's question, put at `place`, above the controls."""
-    show_sentence(headline_explanations(found.attributions, found.output), place)
+    said = headline_explanations(found.attributions, found.output, waiting=found.waiting)
+    show_sentence(said, place)
 
 
 def show_sentence(said: str, place: Any) -> None:
@@ -97,13 +98,10 @@ def _choose_feature(state: AppState, found: Scene) -> str:
     chosen = st.selectbox(
         "Feature",
         known,
-        index=known.index(start),
         format_func=lambda name: shorten(name, 60),
-        key=f"feature-{start}",
+        **following("feature", start, lambda name: state.explore(feature=str(name))),
         help="Ordered by how far they move the answers.",
     )
-    if chosen != start:
-        state.explore(feature=str(chosen))
     return str(chosen)
 
 
@@ -114,14 +112,11 @@ def _choose_partner(state: AppState, found: Scene, feature: str) -> str | None:
     chosen = st.selectbox(
         "Coloured by",
         known,
-        index=known.index(start),
         format_func=lambda name: words.get(name, shorten(name, 60)),
-        key=f"partner-{feature}-{start}",
+        **following("partner", start, lambda name: state.explore(second=str(name))),
         help="Rows of the same value may still differ. The partner is the feature that explains "
         "most of that difference.",
     )
-    if chosen != start:
-        state.explore(second=str(chosen))
     return None if chosen == _NONE else chosen or AUTO
 
 

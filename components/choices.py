@@ -26,6 +26,7 @@ __all__ = [
     "GAMES",
     "LAYOUTS",
     "METHODS",
+    "MOST_BACKGROUND",
     "MOST_REPEATS",
     "PICKS",
     "SIZES",
@@ -47,7 +48,7 @@ EFFECTS = ("pdp", "ice", "ale")
 CLOSER = ("where", "effects", "interactions", "clusters", "by_class", "cohort")
 _SPACES = ("auto", *(one.value for one in OutputSpace))
 _MOST_ROWS = 1 << 40
-_MOST_BACKGROUND = 10_000
+MOST_BACKGROUND = 5_000
 
 
 def _repeats(value: Any) -> int:
@@ -88,7 +89,7 @@ def _groups(value: Any) -> str:
 
 
 def _background(value: Any) -> int:
-    n = read_whole(value, _MOST_BACKGROUND)
+    n = read_whole(value, MOST_BACKGROUND)
     if n < 1:
         raise Wrong
     return n

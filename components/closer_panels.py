@@ -16,9 +16,9 @@ from components.cohort_panels import show_cohorts
 from components.markup import plain
 from components.panels import guard, show_figure
 from components.scene import Scene
-from components.state import AppState
+from components.state import AppState, following
 from components.steady_tabs import steady_tabs
-from dashboard.contracts import Model
+from dashboard.contracts import Model, OutputSpace
 from dashboard.data import EvalSet
 from dashboard.diagnostics.clusters import compute_explanation_clusters
 from dashboard.diagnostics.cohorts import compute_by_class
@@ -34,7 +34,7 @@ from dashboard.diagnostics.two_way_effects import TwoWayEffect
 from dashboard.effects import feature_effects, two_way_effect
 from dashboard.errors import NotApplicable
 from dashboard.explanation import ExplainOptions, interaction_values
-from dashboard.figures import plot_by_class, plot_clusters, plot_interactions
+from dashboard.figures import Clicked, plot_by_class, plot_clusters, plot_interactions
 from dashboard.figures.effects import plot_effects
 from dashboard.figures.pictures import plot_pictures
 from dashboard.figures.two_way_effects import plot_two_way, two_way_limits
@@ -93,24 +93,28 @@ def _show_where(state: AppState, found: Scene) -> None:
 
 def _show_effects(state: AppState, found: Scene) -> None:
     feature, second, kind = _choose_effect(state, found)
-    space = found.attributions[0].space.value
     requests = [
         Request(
             one.entry,
             "effects",
-            (feature, second, kind == "ale", space),
+            (feature, second, kind == "ale", one.value.space.value),
             f"Asking {one.entry.name} about {shorten(feature, 40)}",
-            partial(_ask_effects, feature, second, kind, space),
+            partial(_ask_effects, feature, second, kind, one.value.space.value),
         )
         for one in found.answers
         if feature in one.value.feature_names
     ]
     answers = ask(state, requests)
     effects = [_of_output(one, found) for one in answers]
-    if second:
-        _draw_two_way(found, [one for one in effects if isinstance(one, TwoWayEffect)])
-    else:
-        _draw_effects(found, [one for one in effects if isinstance(one, FeatureEffect)], kind)
+    by_unit: dict[OutputSpace, list[Any]] = {}
+    for one in effects:  # what is told in different units has no axis in common
+        by_unit.setdefault(one.space, []).append(one)
+    for space, alike in by_unit.items():
+        if second:
+            _draw_two_way(found, [one for one in alike if isinstance(one, TwoWayEffect)], space)
+        else:
+            some = [one for one in alike if isinstance(one, FeatureEffect)]
+            _draw_effects(state, found, some, kind, space)
     notes = {f"{one.model}: {note}" for one in effects for note in one.notes}
     for note in sorted(notes):
         st.caption(f":material/info: {plain(note)}")
@@ -123,23 +127,17 @@ def _choose_effect(state: AppState, found: Scene) -> tuple[str, str, str]:
     chosen = left.selectbox(
         "Effect of",
         known,
-        index=known.index(feature),
         format_func=lambda name: shorten(name, 60),
-        key=f"effect-{feature}",
+        **following("effect", feature, lambda name: state.explore(feature=str(name))),
     )
-    if chosen != feature:
-        state.explore(feature=str(chosen))
     others = ["", *(name for name in known if name != chosen)]
     start = state.explored.second if state.explored.second in others else ""
     second = middle.selectbox(
         "Together with",
         others,
-        index=others.index(start),
         format_func=lambda name: shorten(name, 60) if name else "No other feature",
-        key=f"effect-with-{chosen}-{start}",
+        **following("effect-with", start, lambda name: state.explore(second=str(name))),
     )
-    if second != start:
-        state.explore(second=str(second))
     kind = right.segmented_control(
         "As",
         list(_KINDS),
@@ -182,25 +180,26 @@ def _of_output(answer: Answer[Any], found: Scene) -> Any:
     return replace((same or answer.value)[0], model=answer.entry.name)
 
 
-def _draw_effects(found: Scene, effects: Sequence[FeatureEffect], kind: str) -> None:
+def _draw_effects(
+    state: AppState, found: Scene, effects: Sequence[FeatureEffect], kind: str, space: OutputSpace
+) -> None:
     if kind != "ice":
         for start, part in in_fours(effects):
             figure = plot_effects(part, found.styles, theme=found.theme)
-            show_figure(figure, key=f"effects-{start}", tables={one.model: one for one in part})
+            key = f"effects-{space.value}-{start}"
+            show_figure(figure, key=key, tables={one.model: one for one in part})
         return
-    _side_by_side(
-        "single",
-        [
-            (one, plot_effects(one.centred(), found.styles, theme=found.theme, curves=True))
-            for one in effects
-        ],
-    )
+    centred = [one.centred() for one in effects]
+    look: dict[str, Any] = {"theme": found.theme, "curves": True, "among": centred}
+    drawn = [(one, plot_effects(one, found.styles, **look)) for one in centred]
+    _side_by_side(f"single-{space.value}", drawn, on_pick=partial(pick, state))
+    st.caption("Click a line to see that row.")
 
 
-def _draw_two_way(found: Scene, effects: Sequence[TwoWayEffect]) -> None:
+def _draw_two_way(found: Scene, effects: Sequence[TwoWayEffect], space: OutputSpace) -> None:
     limits = two_way_limits(effects) if effects else None
     _side_by_side(
-        "two-way",
+        f"two-way-{space.value}",
         [
             (one, plot_two_way(one, found.styles, theme=found.theme, limits=limits))
             for one in effects
@@ -208,14 +207,20 @@ def _draw_two_way(found: Scene, effects: Sequence[TwoWayEffect]) -> None:
     )
 
 
-def _side_by_side(key: str, drawn: Sequence[tuple[Any, go.Figure]]) -> None:
+def _side_by_side(
+    key: str,
+    drawn: Sequence[tuple[Any, go.Figure]],
+    on_pick: Callable[[Clicked], None] | None = None,
+) -> None:
     """One chart a model, two abreast."""
     for start in range(0, len(drawn), 2):
         for at, (one, figure) in enumerate(drawn[start : start + 2]):
             if at == 0:
                 columns = st.columns(2)
             with columns[at]:
-                show_figure(figure, key=f"{key}-{start + at}", tables={one.model: one})
+                show_figure(
+                    figure, key=f"{key}-{start + at}", tables={one.model: one}, on_pick=on_pick
+                )
 
 
 # -- from the explanations ------------------------------------------------------------------------
@@ -246,6 +251,13 @@ def _show_interactions(state: AppState, found: Scene) -> None:
         )
 
 
+_OTHER_QUESTION = (
+    "Pairs are measured against the trees' own counts of their training rows, the contributions "
+    "beside them against the background rows: a row of pairs does not sum to the contribution "
+    "shown there."
+)
+
+
 def _exact_pairs(state: AppState, found: Scene) -> list[InteractionMatrix]:
     """Those of the models that have them, on the same features."""
     options = {plan.entry.key: plan.value.options for plan in found.plans}
@@ -267,6 +279,8 @@ def _exact_pairs(state: AppState, found: Scene) -> list[InteractionMatrix]:
         made.append(
             compute_interaction_matrix(values, attributions, found.output, features=features)
         )
+    if made and any(one.value.background.n for one in found.answers):
+        st.caption(_OTHER_QUESTION)
     return align_interactions(made)
 
 

@@ -16,7 +16,8 @@ from components.attribution_panels import in_fours, pick
 from components.markup import plain
 from components.panels import show_figure
 from components.scene import Scene
-from components.state import AppState
+from components.state import AppState, following
+from components.thresholds import operating_thresholds, tell_thresholds
 from dashboard.diagnostics.cohorts import Cohort, compute_cohorts
 from dashboard.diagnostics.picking import wrong_rows
 from dashboard.errors import NotApplicable
@@ -55,12 +56,9 @@ def _choose_cohort(state: AppState, found: Scene) -> Cohort | None:
     column = left.selectbox(
         "Rows by",
         columns,
-        index=columns.index(start),
         format_func=lambda name: shorten(name, 60) if name else "Whether the answer is right",
-        key=f"cohort-{start}",
+        **following("cohort", start, lambda one: state.explore(cohort=str(one), group="")),
     )
-    if column != start:
-        state.explore(cohort=str(column), group="")
     rows = np.unique(np.concatenate([one.rows for one in found.attributions]))
     if column == _ERRORS:
         groups = _wrong(state, rows)
@@ -82,16 +80,15 @@ def _choose_group(state: AppState, column: str, groups: Mapping[str, Any], place
         place.selectbox(
             "Those that are" if column else "Which rows",
             names,
-            index=names.index(group),
             format_func=lambda one: (
                 f"{shorten(one[:1].upper() + one[1:], 50)} ({int(groups[one].sum()):,} explained)"
             ),
-            key=f"group-{column}-{group}-{len(names)}",
+            **following(
+                "cohort-group", group, lambda one: state.explore(cohort=column, group=str(one))
+            ),
             help="They are set against all other explained rows.",
         )
     )
-    if chosen != group:
-        state.explore(cohort=column, group=chosen)
     return chosen
 
 
@@ -100,11 +97,15 @@ def _wrong(state: AppState, rows: Any) -> dict[str, Any]:
     progress.wait_for_answers(state)
     answers = cached.answers(state)
     try:
-        key = (answers.evalset.digest, *((one.name, one.digest()) for one in answers.predictions))
-        found = cached.computed("wrong rows", key, partial(wrong_rows, answers.predictions))
+        cuts = operating_thresholds(state, answers)
+        models = ((one.name, one.digest(), cuts.get(one.name)) for one in answers.predictions)
+        compute = partial(wrong_rows, answers.predictions, thresholds=cuts)
+        found = cached.computed("wrong rows", (answers.evalset.digest, *models), compute)
     except NotApplicable as error:
         st.info(plain(error.reason), icon=":material/info:")
         return {}
+    if cuts:
+        st.caption(tell_thresholds(state, answers, cuts))
     inside = {name: np.isin(rows, wrong) for name, wrong in found.items()}
     return {name: mask for name, mask in inside.items() if mask.any()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,16 @@ from dashboard.figures.theme import ModelStyle, style_of
 if TYPE_CHECKING:
     from components.jobs import Job
 
-__all__ = ["Companion", "History", "ModelEntry", "Problem", "Source", "Waiting"]
+__all__ = [
+    "Companion",
+    "History",
+    "ModelEntry",
+    "Move",
+    "Problem",
+    "Said",
+    "Source",
+    "Waiting",
+]
 
 
 @dataclass(frozen=True)
@@ -110,9 +119,10 @@ class Waiting:
     Attributes
     ----------
     stage : "looking": it is identified, and what it holds is listed or, where nothing in it can
-        run, opened; "asking": it carries code, and the person decides; "opening"; "failed": it
-        was not usable, and can be tried again.
+        run, opened; "asking": it carries code, and the person decides; "naming": only the person
+        can tell what it is; "opening"; "failed": it was not usable, and can be tried again.
     inspection : what is inside, once that was listed.
+    doubt : of "naming": why only the person can tell what it is.
     helpers : the files beside it that the last attempt had.
     known : the model that it was in a workspace, and is to be again; `above` : the keys of those
         that stood before it there.
@@ -122,10 +132,11 @@ class Waiting:
     name: str
     slot: int
     arrival: int
-    stage: Literal["looking", "asking", "opening", "failed"] = "looking"
+    stage: Literal["looking", "asking", "naming", "opening", "failed"] = "looking"
     job: Job[Any] | None = None
     kind: str = ""
     inspection: Any = None
+    doubt: str = ""
     helpers: tuple[Companion, ...] = field(default=())
     known: ModelEntry | None = None
     above: tuple[str, ...] = ()
@@ -158,3 +169,44 @@ class History:
     name: str
     digest: str
     about: Any = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a person has said that a file is.
+
+    Attributes
+    ----------
+    kind : "predictions", "log" or "search".
+    columns : of a search: column → role, where that is another than its name says.
+    larger : of a search: whether larger scores are better, where it was said.
+    """
+
+    kind: Literal["predictions", "log", "search"]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    larger: bool | None = None
+
+
+@dataclass(frozen=True)
+class Move:
+    """One change of what a file is, so that it can be undone.
+
+    Attributes
+    ----------
+    was, now : "predictions", "log", "search", "sizes" or "data"; was "" = it was asked about.
+    said : what had been said of it before.
+    sample, sources : what was loaded before.
+    """
+
+    name: str
+    digest: str
+    was: str
+    now: str
+    said: Said | None
+    sample: str | None = None
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def digests(self) -> set[str]:
+        """The files that going back needs."""
+        return {self.digest, *(one.digest for one in self.sources)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -10,6 +11,9 @@ import streamlit as st
 from components.attribution_panels import show_sentence
 from components.markup import plain
 from components.panels import show_table
+from components.pointing import show_way
+from components.state import app_state
+from components.telling import tell
 from dashboard.contracts import SEVERITIES, Finding, findings_frame
 from dashboard.wording import in_sentence, plural
 
@@ -23,8 +27,6 @@ _ICONS = {
 }
 _WORDS = {"good": "Good", "info": "Note", "warning": "Warning", "problem": "Problem"}
 _MOST = 6
-
-
 _MOST_NAMED = 3
 # The answer in a few words; the sentence with the numbers follows it.
 _BRIEF = {
@@ -37,6 +39,7 @@ _BRIEF = {
     "rate_too_high": "the learning rate of {} looks too high",
     "rate_too_low": "the learning rate of {} looks too low",
     "non_finite": "{} has losses that are no numbers",
+    "data_mismatch": "{} does worse on rows of another kind",
     "undecided": "{} cannot be judged clearly",
     "underfitting": "{} underfits",
     "about_right": "{} fits about right",
@@ -95,23 +98,32 @@ def _lead(ordered: Sequence[Finding], *, more: str = "more below") -> str:
     first: dict[str, Finding] = {}
     for one in ordered:
         first.setdefault(_who(one), one)
-    told = [_BRIEF[one.code].format(who) for who, one in first.items() if one.code in _BRIEF]
+    known = [(_BRIEF[one.code], who) for who, one in first.items() if one.code in _BRIEF]
+    told = [words.format(who) for words, who in known]
     if not told or ordered[0].code not in _BRIEF:
         return ""
     beyond = len(told) - _MOST_NAMED
     text = "; ".join(told[:_MOST_NAMED]) + (f"; {beyond} {more}" if beyond > 0 else "")
-    return f"{text[:1].upper()}{text[1:]}."
+    named = known[0][0].startswith("{}")  # a name is written as it is
+    return f"{text if named else text[:1].upper() + text[1:]}."
 
 
 def _names(one: Finding) -> bool:
     """Whether its sentence says by itself whom it is about."""
-    return one.subject.partition(":")[0] in one.sentence
+    who = re.escape(one.subject.partition(":")[0])
+    return re.search(rf"(?<!\w){who}(?!\w)", one.sentence) is not None
 
 
-def show_findings(findings: Sequence[Finding], *, key: str) -> None:
-    """Each as a line with its remedies folded below; the worst first."""
+def show_findings(
+    findings: Sequence[Finding], *, key: str, units: Mapping[str, str] | None = None
+) -> None:
+    """Each as a line with its remedies below, and the way to its place; the worst first.
+
+    `units` : run → what its steps are, where they are no epochs.
+    """
     ordered = _ordered(findings)
-    for one in ordered[:_MOST]:
+    tell(app_state(), key, ordered)
+    for k, one in enumerate(ordered[:_MOST]):
         who = "" if _names(one) else f"**{plain(one.subject)}**: "
         st.markdown(
             f"{_ICONS[one.severity]} **{_WORDS[one.severity]}.** {who}{plain(one.sentence)}"
@@ -119,6 +131,7 @@ def show_findings(findings: Sequence[Finding], *, key: str) -> None:
         if one.remedies:
             steps = "; ".join(plain(in_sentence(step.rstrip("."))) for step in one.remedies)
             st.caption(f"What to do, the most promising first: {steps}.")
+        show_way(one, f"{key}-{k}", units or {})
     if ordered:
         with st.expander(
             f"All findings with their numbers ({len(ordered)})", icon=":material/table:"

@@ -11,6 +11,8 @@ import streamlit as st
 from components.asking import Answer
 from components.finding_panels import show_findings
 from components.markup import plain
+from components.network_refits import show_estimates, without_networks
+from components.out_of_fold import offer, offer_all_rows
 from components.panels import guard, show_figure, show_table, theme
 from components.refits import (
     Ground,
@@ -19,7 +21,6 @@ from components.refits import (
     ground,
     refits,
     show_division,
-    without_networks,
 )
 from components.state import AppState
 from dashboard.contracts import Model
@@ -34,6 +35,7 @@ from dashboard.learning.cross_validation import (
     FoldOptions,
     cross_validation_in_stages,
 )
+from dashboard.learning.estimating import Estimate, estimate_cross_validation
 from dashboard.settings import get_settings
 from dashboard.wording import count, plural
 
@@ -66,13 +68,15 @@ def show_folds(state: AppState) -> None:
                 key="learn-cross",
                 on_click=partial(state.study, crossed=True),
             )
+        options = _options(state)
+        show_estimates(state, able, rows, (repr(options),), partial(_timed, options))
         return
     answers = _validate(state, [one.entry for one in able[:_MOST]], rows)
     if answers:
         _draw(state, answers)
-    _show_answers(answers, rows)
+    _show_answers(state, answers, rows)
     st.button(
-        "Put away",
+        "Close",
         key="learn-put-away-folds",
         type="tertiary",
         icon=":material/close:",
@@ -80,17 +84,29 @@ def show_folds(state: AppState) -> None:
     )
 
 
-def _validate(
-    state: AppState, entries: Sequence[Any], rows: Ground
-) -> list[Answer[CrossValidation]]:
+def _timed(
+    options: FoldOptions, model: Model, evalset: EvalSet, name: str, folds: Folds
+) -> Estimate:
+    return estimate_cross_validation(model, evalset, name, options, folds=folds)
+
+
+def _options(state: AppState) -> FoldOptions:
     now = state.studied
-    options = FoldOptions(
+    return FoldOptions(
         metric=now.scored or None,
         n_splits=now.splits,
         n_repeats=now.repeats,
         seed=get_settings().random_state,
         epochs=now.epochs or None,
+        batch_size=now.batch or None,
+        patience=now.stop,
     )
+
+
+def _validate(
+    state: AppState, entries: Sequence[Any], rows: Ground
+) -> list[Answer[CrossValidation]]:
+    options = _options(state)
     return fit_again(
         state,
         "folds",
@@ -139,21 +155,27 @@ def _draw(state: AppState, answers: Sequence[Answer[CrossValidation]]) -> None:
         st.caption(f":material/info: {plain(note)}")
 
 
-def _show_answers(answers: Sequence[Answer[CrossValidation]], rows: Ground) -> None:
-    """Answers out of fold, as a file that Home takes as predictions of the same rows."""
+def _show_answers(
+    state: AppState, answers: Sequence[Answer[CrossValidation]], rows: Ground
+) -> None:
+    """Answers out of fold, for the other pages and as files."""
     done = [one for one in answers if one.value.is_complete]
     if not done:
         return
-    with st.expander("Answers out of fold", icon=":material/download:"):
-        st.caption(
-            "One answer for each row that was held out, by a fit that never saw it. Drop the file "
-            "on Home beside the same data (with all rows evaluated) and every page compares it."
+    st.subheader("Answers out of fold", anchor=False)
+    st.caption(
+        "One answer for each row that was held out, by a fit that never saw it: what a model says "
+        "of new rows, where its answers to the rows it learned from would flatter it."
+    )
+    found = []
+    for one in done:
+        with guard(one.entry.name):
+            found.append((one, offer(state, one, rows.evalset)))
+    offer_all_rows(state, [answered for _, answered in found])
+    if any(one.key == answered.digest for one in state.entries for _, answered in found):
+        st.page_link(
+            "../pages/performance.py", label="Compare them on Performance", icon=":material/target:"
         )
-        for one in done:
-            with guard(one.entry.name):
-                found = one.value.out_of_fold(rows.evalset)
-                show_table(
-                    found.frame(rows.evalset),
-                    key=f"out-of-fold-{one.entry.key}",
-                    name=f"{one.entry.name} out of fold",
-                )
+    with st.expander("As files", icon=":material/download:"):
+        for one, answered in found:
+            show_table(answered.frame, key=f"out-of-fold-{one.entry.key}", name=answered.name)

@@ -8,12 +8,15 @@ from typing import Any
 
 import streamlit as st
 
-from components.asking import Request, ask
+from components.asking import Request, ask, n_waiting
 from components.importance_asking import (
     Wish,
+    dropping,
     importances_of,
     native,
     permuting,
+    refit_key,
+    refitting,
     shap,
     usual_metric,
     wish,
@@ -22,7 +25,7 @@ from components.importance_controls import open_feature
 from components.importance_panels import first_of_each
 from components.markup import plain
 from components.panels import show_figure, theme
-from components.state import AppState, ModelEntry
+from components.state import AppState, ModelEntry, following
 from dashboard.diagnostics.importance import Importance
 from dashboard.diagnostics.importance_comparison import (
     ImportanceComparison,
@@ -42,8 +45,11 @@ _HELP = (
 )
 
 
-def show_agreement(state: AppState, importances: Sequence[Importance]) -> None:
-    """The models against each other, or all methods of one model."""
+def show_agreement(state: AppState, importances: Sequence[Importance], waiting: int) -> None:
+    """The models against each other, or all methods of one model.
+
+    `waiting` : models that have no importance yet.
+    """
     entries = [one for one in state.shown if one.table is None]
     between = first_of_each(importances)
     if not entries:
@@ -52,8 +58,11 @@ def show_agreement(state: AppState, importances: Sequence[Importance]) -> None:
     entry = _choose(state, entries, len(between) > 1)
     if entry is not None:
         between = _by_every_method(state, entry, importances)
+        waiting = n_waiting()
     if len(between) > 1:
-        _show(state, between, methods=entry is not None)
+        _tell_use(_show(state, between, methods=entry is not None), "so far " if waiting else "")
+    if entry is not None:
+        _offer_dropping(state, entry, between)
 
 
 def _choose(state: AppState, entries: Sequence[ModelEntry], several: bool) -> ModelEntry | None:
@@ -66,27 +75,32 @@ def _choose(state: AppState, entries: Sequence[ModelEntry], several: bool) -> Mo
     chosen = st.selectbox(
         "Compare",
         known,
-        index=place,
+        index=0 if place is not None else None,
         format_func=lambda file: (
             f"The methods, for {shorten(names[file], 40)}" if file else "The models"
         ),
-        key=f"compared-{start}-{several}",
+        **following(
+            "compared",
+            start if place is not None else None,
+            lambda file: state.explore(compared=str(file or "")),
+        ),
         width=420,
         placeholder="Choose a model to compare its methods",
     )
-    if (chosen or "") != state.explored.compared:
-        state.explore(compared=str(chosen or ""))
     return next((one for one in entries if chosen and one.file == chosen), None)
 
 
 def _by_every_method(
     state: AppState, entry: ModelEntry, importances: Sequence[Importance]
 ) -> list[Importance]:
-    """Contributions, permutation and what it counts itself, each feature alone."""
+    """Contributions, permutation, what it counts itself, and fits that were made: each alone."""
     asked = wish(state, _metric(state), together="alone", groups="")
     requests: list[Request[Any]] = [shap(state, entry)]
     requests += [] if _is_above(state, "permutation", asked) else [permuting(state, entry, asked)]
     requests += [] if _is_above(state, "native", asked) else [native(entry)]
+    left_out = refitting(asked)
+    if state.explored.method != "drop" and refit_key(state, entry, left_out) in state.refitted:
+        requests.append(dropping(state, entry, left_out))
     found = [one for answer in ask(state, requests) for one in importances_of(answer)]
     # what is asked above already has its row there
     return [
@@ -109,7 +123,24 @@ def _metric(state: AppState) -> str:
     return state.explored.metric if usable else usual_metric(task)
 
 
-def _show(state: AppState, importances: Sequence[Importance], *, methods: bool) -> None:
+def _offer_dropping(state: AppState, entry: ModelEntry, found: Sequence[Importance]) -> None:
+    """The way to the one method that takes fitting again, where it is not among those compared."""
+    if state.explored.method == "drop" or any(one.method == "drop-column" for one in found):
+        return
+    st.button(
+        "Fit again without each feature",
+        key="compare-dropped",
+        type="tertiary",
+        icon=":material/model_training:",
+        help=f"What {plain(entry.name)} loses when it is fitted again without a feature is not "
+        "compared: that takes longer. How long is told before it begins.",
+        on_click=partial(state.explore, method="drop"),
+    )
+
+
+def _show(
+    state: AppState, importances: Sequence[Importance], *, methods: bool
+) -> ImportanceComparison:
     compared = compare_importances(importances)
     left, right = st.columns([2, 3] if len(importances) <= MOST_PANELS else [1, 1])
     with left:
@@ -124,26 +155,33 @@ def _show(state: AppState, importances: Sequence[Importance], *, methods: bool) 
                 tables=dict(zip(compared.labels, importances, strict=True)),
                 on_pick=partial(open_feature, state),
             )
-    _tell_use(compared)
+    return compared
 
 
-def _tell_use(compared: ImportanceComparison) -> None:
-    """Which features one alone uses or has, and which none uses."""
+def _tell_use(compared: ImportanceComparison, so_far: str) -> None:
+    """Which features one alone uses or has, which one lacks, and which none uses."""
+    n = len(compared.features)
     said = [
-        f"**Only {plain(label)}** uses {plain(listing(features, 6))}."
+        f"**Only {plain(label)}** {so_far}uses {plain(listing(features, 6))}."
         for label, features in compared.only.items()
         if features
     ]
     said += [
-        f"**Only {plain(label)}** has {plain(listing(features, 6))} "
-        f"({len(features)} of {len(compared.features)} features)."
+        f"**Only {plain(label)}** {so_far}has {plain(listing(features, 6))} "
+        f"({len(features)} of {n} features)."
         for label, features in compared.alone.items()
+        if features
+    ]
+    said += [
+        f"**{plain(label)}** has no value for {plain(listing(features, 6))}, which others have "
+        f"({len(features)} of {n} features): compared on the shared ones."
+        for label, features in compared.lacking.items()
         if features
     ]
     if compared.unused:
         said.append(
-            f"**Used by none**: {plain(listing(compared.unused, 8))} "
-            f"({len(compared.unused)} of {len(compared.features)})."
+            f"**Used by none** {so_far.strip()}".strip()
+            + f": {plain(listing(compared.unused, 8))} ({len(compared.unused)} of {n})."
         )
     if said:
         st.markdown("\n".join(f"- {one}" for one in said))

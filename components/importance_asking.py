@@ -34,12 +34,15 @@ __all__ = [
     "native",
     "permuting",
     "planning_to_drop",
+    "refit_key",
+    "refitting",
     "shap",
     "usual_metric",
     "wish",
 ]
 
 FIRST_ROWS = 2_000
+MANY_COLUMNS = 300
 Importances = Sequence[Importance]
 
 
@@ -135,16 +138,14 @@ def _permute(
 ) -> None:
     opened, rows = asked.opened(model), training or evalset
     groups = same_groups(opened, evalset, {"groups": wish.told_groups})["groups"]
-    for rank, n in enumerate(wish.stages, start=1):
-        if rank > 1 and rows.n <= FIRST_ROWS:
-            return
+    for rank, (n, repeats) in enumerate(_steps(wish, rows), start=1):
         asked.post(
             permutation_importance(
                 opened,
                 rows,
                 name,
                 wish.metric,
-                wish.repeats,
+                repeats,
                 n,
                 groups if training else wish.told_groups,
                 wish.seed,
@@ -154,6 +155,17 @@ def _permute(
                 turn=partial(asked.turn, rank + (2 if training else 0), 0),
             )
         )
+
+
+def _steps(wish: Wish, rows: EvalSet) -> list[tuple[int | None, int]]:
+    """Rows and repeats of the first answer and of the better ones.
+
+    Many columns take long: they are shuffled once before they are as often as is wished.
+    """
+    stages = wish.stages if rows.n > FIRST_ROWS else wish.stages[:1]
+    steps = [(n, wish.repeats) for n in stages]
+    many = len(rows.X.shape) > 1 and rows.X.shape[1] >= MANY_COLUMNS
+    return [(stages[0], 1), *steps] if many and wish.repeats > 1 else steps
 
 
 def native(entry: ModelEntry) -> Request[Importances]:
@@ -167,6 +179,16 @@ def _native(
     opened = asked.opened(model)
     with asked.turn(0, 0):
         asked.post(native_importances(opened, evalset, name))
+
+
+def refitting(chosen: Wish) -> Wish:
+    """As chosen, of what counts where columns are left out: all rows, each fit once."""
+    return replace(chosen, repeats=0, rows=None)
+
+
+def refit_key(state: AppState, entry: ModelEntry, asked: Wish) -> tuple[Any, ...]:
+    """What `AppState.refitted` holds for a model that may be fitted again like this."""
+    return (entry.key, state.need_evalset().digest, asked)
 
 
 def planning_to_drop(state: AppState, entry: ModelEntry, wish: Wish) -> Request[RefittingPlan]:

@@ -12,7 +12,7 @@ import streamlit as st
 from components.choices import MOST_REPEATS, read_groups, write_groups
 from components.importance_asking import usual_metric
 from components.markup import plain
-from components.state import AppState, widget_value
+from components.state import AppState, following, widget_value
 from dashboard.diagnostics.importance import Importance
 from dashboard.diagnostics.metrics import METRICS
 from dashboard.figures import Clicked
@@ -62,16 +62,14 @@ _SIZES = (500, 2_000, 10_000, 50_000)
 def choose_method(state: AppState) -> str:
     """How importance is measured."""
     now = state.explored.method
-    chosen = st.segmented_control(
+    st.segmented_control(
         "Importance by",
         list(_METHODS),
-        default=now,
         required=True,
         format_func=lambda one: _METHODS[one],
-        key=f"importance-method-{now}",
+        **following("importance-method", now, lambda one: state.explore(method=str(one or now))),
         help=_METHODS_HELP,
     )
-    state.explore(method=str(chosen or now))
     return state.explored.method
 
 
@@ -83,15 +81,12 @@ def choose_metric(state: AppState) -> str:
     chosen = st.selectbox(
         "Worse by",
         known,
-        index=known.index(start),
         format_func=lambda name: METRICS[name].title,
-        key=f"importance-metric-{start}",
+        **following("importance-metric", start, lambda name: state.explore(metric=str(name))),
         width=210,
         help="The metric whose loss is measured. "
         "ROC AUC and the like judge the order of the scores; no threshold has a say in them.",
     )
-    if chosen != start:
-        state.explore(metric=str(chosen))
     return str(chosen)
 
 
@@ -106,18 +101,15 @@ def choose_shuffling(state: AppState, *, repeats: bool) -> None:
 
 def _choose_repeats(state: AppState) -> None:
     start = state.explored.repeats
-    chosen = st.number_input(
+    st.number_input(
         "Repeats",
         min_value=1,
         max_value=MOST_REPEATS,
-        value=start,
-        key=f"importance-repeats-{start}",
+        **following("importance-repeats", start, lambda n: state.explore(repeats=int(n))),
         width=110,
         help="How often each column is shuffled; every repeat is drawn as a small tick. "
         "The seed is the setting `random_state`.",
     )
-    if chosen != start:
-        state.explore(repeats=int(chosen))
 
 
 def _choose_rows(state: AppState) -> None:
@@ -126,17 +118,14 @@ def _choose_rows(state: AppState) -> None:
     sizes = sorted({one for one in (*_SIZES, start) if 0 < one < n})
     if not sizes:
         return
-    chosen = st.selectbox(
+    st.selectbox(
         "Rows",
         [*sizes, 0],
-        index=[*sizes, 0].index(start),
         format_func=lambda one: f"{one:,} of {n:,}" if one else f"All {n:,}",
-        key=f"importance-rows-{start}",
+        **following("importance-rows", start, lambda one: state.explore(shuffled=int(one))),
         width=160,
         help="Drawn alike in the target. The intervals hold what other rows would have changed.",
     )
-    if chosen != start:
-        state.explore(shuffled=int(chosen))
 
 
 # -- columns together -----------------------------------------------------------------------------
@@ -263,16 +252,14 @@ def choose_counted(
     if all(len(one) < 2 for one in answers):
         return [each for one in answers for each in one]
     now = state.explored.counted
-    chosen = place.segmented_control(
+    place.segmented_control(
         "Counted",
         list(_COUNTED),
-        default=now,
         required=True,
         format_func=lambda one: _COUNTED[one],
-        key=f"importance-counted-{now}",
+        **following("importance-counted", now, lambda one: state.explore(counted=str(one or now))),
         help=_COUNTED_HELP,
     )
-    state.explore(counted=str(chosen or now))
     found: list[Importance] = []
     for one in answers:
         splits = [each for each in one if each.method == "split"]

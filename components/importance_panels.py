@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from components import cached, progress
-from components.asking import Answer, able, ask
+from components.asking import Answer, able, ask, n_waiting
 from components.attribution_panels import show_sentence
 from components.importance_asking import (
     Wish,
@@ -19,6 +19,8 @@ from components.importance_asking import (
     native,
     permuting,
     planning_to_drop,
+    refit_key,
+    refitting,
     wish,
 )
 from components.importance_controls import (
@@ -33,7 +35,9 @@ from components.markup import plain
 from components.panels import show_figure, show_table, theme
 from components.provenance import show_provenance
 from components.scene import Scene, scene
-from components.state import AppState, ModelEntry
+from components.state import AppState
+from dashboard.contracts import Attributions, Label
+from dashboard.diagnostics.attributions import output_position
 from dashboard.diagnostics.headlines import headline_importances
 from dashboard.diagnostics.importance import Importance, compute_shap_importance
 from dashboard.diagnostics.importance_comparison import importance_labels
@@ -48,10 +52,11 @@ __all__ = ["first_of_each", "measured", "show_every_number", "show_headline", "s
 _LAYOUTS = {"dots": "Dots on shared rows", "columns": "One column a model"}
 
 
-def measured(state: AppState) -> tuple[list[Importance], Scene | None]:
+def measured(state: AppState) -> tuple[list[Importance], Scene | None, int]:
     """The importances of every shown model by the chosen method; ends the page before the first.
 
-    With them the explanations that they were made of, if they were.
+    With them the explanations that they were made of, if they were, and how many models have none
+    yet.
     """
     controls = st.container(horizontal=True, vertical_alignment="bottom")
     with controls:
@@ -64,36 +69,47 @@ def measured(state: AppState) -> tuple[list[Importance], Scene | None]:
         tell_groups(state)
     if method == "shap":
         return _of_contributions(state)
+    unfitted = 0
     if method == "native":
         answers = ask(state, [native(entry) for entry in able(state)])
         found = choose_counted(state, [importances_of(one) for one in answers], controls)
+    elif method == "permutation":
+        found = _permuted(state, metric)
     else:
-        found = _permuted(state, metric) if method == "permutation" else _dropped(state, metric)
+        found, unfitted = _dropped(state, metric)
     if not found:
         progress.stop_here(state)
-    return found, None
+    return found, None, n_waiting() + unfitted
 
 
 # -- contributions --------------------------------------------------------------------------------
 
 
-def _of_contributions(state: AppState) -> tuple[list[Importance], Scene]:
+def _of_contributions(state: AppState) -> tuple[list[Importance], Scene, int]:
     found = scene(state)
     settings = get_settings()
+    outputs = [_in_focus(one.value, found.output) for one in found.answers]
     made = [
         cached.computed(
             "shap_importance",
-            (one.entry.name, *one.key),
+            (one.entry.name, *one.key, output),
             partial(
                 compute_shap_importance,
                 one.value,
+                output,
                 level=settings.confidence_level,
                 random_state=settings.random_state,
             ),
         )
-        for one in found.answers
+        for one, output in zip(found.answers, outputs, strict=True)
     ]
-    return made, found
+    return made, found, found.waiting
+
+
+def _in_focus(one: Attributions, output: Label | None) -> int | None:
+    """The position of the class or target that is looked at; None = all there are."""
+    several = output is not None and len(one.output_names) > 1
+    return output_position(one, output) if several else None
 
 
 # -- shuffled and left out ------------------------------------------------------------------------
@@ -105,25 +121,26 @@ def _permuted(state: AppState, metric: str) -> list[Importance]:
     return [one for answer in answers for one in importances_of(answer)]
 
 
-def _dropped(state: AppState, metric: str) -> list[Importance]:
-    """Fitted again only on request: after it is known how long that takes."""
-    asked = wish(state, metric, repeats=0, rows=None)
+def _dropped(state: AppState, metric: str) -> tuple[list[Importance], int]:
+    """Fitted again only on request: after it is known how long that takes.
+
+    With them how many models wait for a plan, or for that request.
+    """
+    asked = refitting(wish(state, metric))
     entries = able(state)
     plans = ask(state, [planning_to_drop(state, entry, asked) for entry in entries])
+    unplanned = n_waiting()
     ready = [one.entry for one in plans if not one.value.left or _is_wanted(state, one, asked)]
     waiting = [one for one in plans if one.entry not in ready]
     if waiting:
         _offer_refitting(state, waiting, asked)
     answers = ask(state, [dropping(state, entry, asked) for entry in ready])
-    return [one for answer in answers for one in importances_of(answer)]
-
-
-def _wanted_key(state: AppState, entry: ModelEntry, asked: Wish) -> tuple[Any, ...]:
-    return (entry.key, state.need_evalset().digest, asked)
+    found = [one for answer in answers for one in importances_of(answer)]
+    return found, unplanned + len(waiting)
 
 
 def _is_wanted(state: AppState, plan: Answer[RefittingPlan], asked: Wish) -> bool:
-    return _wanted_key(state, plan.entry, asked) in state.refitted
+    return refit_key(state, plan.entry, asked) in state.refitted
 
 
 def _offer_refitting(state: AppState, plans: Sequence[Answer[RefittingPlan]], asked: Wish) -> None:
@@ -139,7 +156,7 @@ def _offer_refitting(state: AppState, plans: Sequence[Answer[RefittingPlan]], as
     ]
     st.markdown("\n".join(lines))
     total = sum(one.value.seconds for one in plans)
-    keys = {_wanted_key(state, one.entry, asked) for one in plans}
+    keys = {refit_key(state, one.entry, asked) for one in plans}
     st.button(
         f"Fit {plural(len(plans), 'model')} again (about {_duration(total)})",
         key="refit",
@@ -165,9 +182,9 @@ def first_of_each(importances: Sequence[Importance]) -> list[Importance]:
     return list({one.model: one for one in reversed(importances)}.values())[::-1]
 
 
-def show_headline(importances: Sequence[Importance], place: Any) -> None:
+def show_headline(importances: Sequence[Importance], waiting: int, place: Any) -> None:
     """The one sentence that answers the page's question, put at `place`, above the controls."""
-    show_sentence(headline_importances(first_of_each(importances)), place)
+    show_sentence(headline_importances(first_of_each(importances), waiting=waiting), place)
 
 
 def show_importances(
@@ -189,8 +206,11 @@ def show_importances(
         show_provenance(found.attributions)
     for warning in dict.fromkeys(one.warning for one in importances if one.warning):
         st.caption(f":material/info: {plain(warning)}")
-    notes = [f"{one.model}: {note}" for one in importances for note in one.notes]
-    if notes and found is None:  # else they stand with the explanations
+    shown = {note for one in found.attributions for note in one.notes} if found else set()
+    notes = [
+        f"{one.model}: {note}" for one in importances for note in one.notes if note not in shown
+    ]
+    if notes:
         with st.expander(f"How it was measured ({len(notes)})", icon=":material/info:"):
             st.markdown("\n".join(f"- {plain(note)}" for note in dict.fromkeys(notes)))
 

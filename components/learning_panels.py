@@ -15,11 +15,12 @@ from components.fold_panels import show_folds
 from components.network_panels import layer_findings, show_inside
 from components.panels import guard, needs
 from components.parameter_panels import show_parameters
-from components.size_panels import show_size_tables, show_sizes
+from components.size_panels import choose_continuing, show_size_tables, show_sizes
 from components.state import AppState
 from components.steady_tabs import steady_tabs
+from components.studies import TITLES
+from components.telling import heard
 from components.training_logs import Logs
-from dashboard.contracts import Finding
 from dashboard.diagnostics.verdicts import judge
 
 __all__ = ["show_answer", "show_tabs"]
@@ -31,19 +32,16 @@ _SENTENCES = {
     "parameters": "What another setting would bring, and what searches have tried.",
     "folds": "How much the score depends on which rows were held out.",
 }
-_TITLES = {
-    "epochs": "By epoch",
-    "inside": "Inside the network",
-    "sizes": "By training size",
-    "parameters": "By parameter",
-    "folds": "Across folds",
-}
 
 
 def show_answer(state: AppState, logs: Logs, place: Any) -> None:
     """The worst that the logs say, above everything."""
     left = left_out(state)
-    findings = [*_by_size(state, logs), *epoch_findings(logs, left), *layer_findings(logs, left)]
+    findings = [
+        *heard(state),
+        *epoch_findings(logs, left, state.studied.patience),
+        *layer_findings(logs, left),
+    ]
     if findings:
         show_verdict(judge(findings) or findings, place)
     elif state.evalset is not None or logs.runs:
@@ -71,30 +69,22 @@ def _first(state: AppState, logs: Logs) -> str:
     return "epochs" if logs.runs or state.evalset is None else "sizes"
 
 
-def _by_size(state: AppState, logs: Logs) -> list[Finding]:
-    """What the curves by size said when they were last drawn, while they are looked at."""
-    now = state.studied
-    open_now = (now.tab or _first(state, logs)) == "sizes" and now.grown
-    names = {one.name for one in state.shown} if open_now else set()
-    return [one for one in state.said_by_size if one.subject in names]
-
-
 def show_tabs(state: AppState, logs: Logs, place: Any) -> None:
     """Only the open tab is computed; the one with something to show is open at first.
 
-    `place` : of the answer, which curves by size change once they are complete.
+    `place` : of the answer, which fits, folds and layers change once they are complete.
     """
     first = _first(state, logs)
-    start = _TITLES.get(state.studied.tab, _TITLES[first])
-    tabs = steady_tabs(list(_TITLES.values()), start, "learning")
-    for tab, name in zip(tabs, _TITLES, strict=True):
+    start = TITLES.get(state.studied.tab, TITLES[first])
+    tabs = steady_tabs(list(TITLES.values()), start, "learning")
+    for tab, name in zip(tabs, TITLES, strict=True):
         if tab.open:
             state.study(tab=name if name != first else "")
-            with tab, guard(_TITLES[name]):
+            with tab, guard(TITLES[name]):
                 st.caption(_SENTENCES[name])
-                found = _SHOW[name](state, logs)
-                if name == "sizes" and tuple(found or ()) != state.said_by_size:
-                    state.said_by_size = tuple(found or ())
+                before = heard(state)
+                _SHOW[name](state, logs)
+                if heard(state) != before:
                     show_answer(state, logs, place)
     show_held()
 
@@ -117,6 +107,7 @@ def _on_data(show: Callable[[AppState], Any]) -> Callable[[AppState, Logs], Any]
 
 
 def _show_sizes(state: AppState, logs: Logs) -> Any:
+    choose_continuing(state)
     show_size_tables(state)
     return _on_data(show_sizes)(state, logs)
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from components import cached, opening, progress
+from components import cached, kinds, opening, progress
 from components.entries import Problem, Waiting
+from components.kind_panels import ask_kind, show_kind, show_search_columns, show_undo
 from components.markup import message, plain
 from components.state import AppState, forget_widgets, widget_value
 from dashboard.data import list_data_files
@@ -32,7 +33,7 @@ _MODEL_HELP = (
     ".h5, a zipped SavedModel), ONNX, a zipped MLflow folder. A model's own .py beside it. Tables "
     "of predictions (labels or scores, with the id column or in the order of the data file). "
     "Training logs: Keras' histories (CSV, JSON), TensorBoard's event files, logs of XGBoost, "
-    "LightGBM and CatBoost; many runs as one zip archive."
+    "LightGBM and CatBoost; many runs as one zip archive. Results of searches, one row per trial."
 )
 
 
@@ -196,7 +197,10 @@ def show_way_in(state: AppState) -> None:
                 progress.show_opening(state, waiting)
             elif waiting.stage == "asking":
                 _ask(state, waiting)
+            elif waiting.stage == "naming":
+                ask_kind(state, waiting)
         _show_kept(state)
+        show_undo(state)
 
 
 def show_link_problems(state: AppState) -> None:
@@ -306,19 +310,28 @@ def _inside(waiting: Waiting) -> list[str]:
 
 def _show_kept(state: AppState) -> None:
     """Files that are no models and are kept: training logs, what models need beside them."""
-    said = [(one.digest, f"{one.name}: {one.about.sentence()}") for one in state.histories]
-    said += [
-        (one.digest, f"{one.name}: kept for the models that need it; only their workers read it.")
-        for one in state.companions
-    ]
-    for digest, sentence in said:
-        text, button = st.columns([6, 1], vertical_alignment="center")
-        text.caption(f":material/attach_file: {plain(shorten(sentence, 300))}")
-        button.button(
-            "Remove",
-            key=f"discard-{digest}",
-            type="tertiary",
-            icon=":material/close:",
-            on_click=opening.discard,
-            args=(state, digest),
-        )
+    for history in list(state.histories):
+        sentence = f"{history.name}: {history.about.sentence()}"
+        with _kept_line(state, history.digest, sentence):
+            if kinds.is_text_table(state.files.get(history.digest, b"")):
+                with st.popover("Change", type="tertiary", help="What this file is taken for."):
+                    show_kind(state, history.digest, history.name)
+        show_search_columns(state, history)
+    for one in state.companions:
+        sentence = f"{one.name}: kept for the models that need it; only their workers read it."
+        _kept_line(state, one.digest, sentence)
+
+
+def _kept_line(state: AppState, digest: str, sentence: str) -> Any:
+    """A file in a line, with its button; what is returned is the place between the two."""
+    text, place, button = st.columns([5, 1, 1], vertical_alignment="center")
+    text.caption(f":material/attach_file: {plain(shorten(sentence, 300))}")
+    button.button(
+        "Remove",
+        key=f"discard-{digest}",
+        type="tertiary",
+        icon=":material/close:",
+        on_click=opening.discard,
+        args=(state, digest),
+    )
+    return place

@@ -12,7 +12,8 @@ from components.asking import Answer, Asked, Request, ask
 from components.finding_panels import show_findings
 from components.markup import plain
 from components.panels import guard, show_figure, show_table, theme
-from components.state import AppState, ModelEntry
+from components.refits import labelled_rows
+from components.state import AppState, ModelEntry, following
 from components.training_logs import Logs
 from dashboard.contracts import Finding, Model, NetworkSummary
 from dashboard.data import EvalSet
@@ -25,6 +26,8 @@ from dashboard.diagnostics.network_findings import find_in_network
 from dashboard.errors import NotApplicable
 from dashboard.figures import plot_layer_heatmap, plot_layer_norms, plot_layers, plot_ridges
 from dashboard.learning.networks import network_summary
+from dashboard.learning.rows import count_training_rows
+from dashboard.wording import threshold
 
 __all__ = ["layer_findings", "show_inside"]
 
@@ -49,7 +52,9 @@ def _curves(logs: Logs, left: Sequence[str]) -> list[LayerCurve]:
 
 def layer_findings(logs: Logs, left: Sequence[str]) -> list[Finding]:
     """What the logged histograms say."""
-    return find_in_layers(_curves(logs, left))
+    curves = _curves(logs, left)
+    key = (logs.key, tuple(left))
+    return cached.computed("layer findings", key, partial(find_in_layers, curves))
 
 
 def show_inside(state: AppState, logs: Logs, left: Sequence[str]) -> None:
@@ -86,20 +91,19 @@ def _show_histograms(state: AppState, curves: Sequence[LayerCurve]) -> None:
         kind = st.segmented_control(
             "Of each layer",
             kinds,
-            default=start,
             required=True,
             format_func=lambda one: _KINDS.get(one, one),
-            key=f"learn-kind-{start}",
+            **following("learn-kind", start, lambda one: state.study(kind=str(one or start))),
         )
     shown = [one for one in curves if one.kind == (kind if kind is not None else start)]
     names = [f"{one.run}: {one.layer}" for one in shown]
     wanted = state.studied.layer if state.studied.layer in names else names[0]
     with right:
         layer = st.selectbox(
-            "Layer", names, index=names.index(wanted), key=f"learn-layer-{kind}-{wanted}"
+            "Layer",
+            names,
+            **following("learn-layer", wanted, lambda one: state.study(layer=str(one))),
         )
-    if kind is not None and (kind != state.studied.kind or layer != wanted):
-        state.study(kind=str(kind), layer=str(layer))
     chosen = shown[names.index(str(layer))]
     figures = [plot_ridges(chosen, theme=theme()), plot_layer_heatmap(chosen, theme=theme())]
     for place, figure, key in zip(st.columns(2), figures, ("ridges", "density"), strict=True):
@@ -134,7 +138,7 @@ def _show_network(state: AppState, answer: Answer[NetworkSummary]) -> None:
     if trained:
         said.append(f"trained with {', '.join(trained)}")
     if summary.optimizer:
-        rate = "" if summary.rate is None else f", learning rate {summary.rate:g}"
+        rate = "" if summary.rate is None else f", learning rate {threshold(summary.rate)}"
         said.append(f"by {summary.optimizer}{rate}")
     st.caption(f"{', '.join(said)}. Measured on {summary.n_rows:,} of {summary.n_given:,} rows.")
     try:
@@ -142,9 +146,9 @@ def _show_network(state: AppState, answer: Answer[NetworkSummary]) -> None:
         show_figure(figure, key=f"layers-{answer.entry.key}", tables={name: summary})
     except NotApplicable as error:
         st.caption(plain(error.reason))
-    show_findings(
-        find_in_network(summary, state.need_evalset().target.task), key=f"net-{answer.entry.key}"
-    )
+    rows = labelled_rows(state)
+    found = find_in_network(summary, rows.target.task, count_training_rows(rows))
+    show_findings(found, key=f"net-{answer.entry.key}")
     with st.expander("Every layer", icon=":material/table:"):
         show_table(summary.frame(), key=f"every-layer-{answer.entry.key}", name=f"layers {name}")
     for note in summary.notes:

@@ -13,14 +13,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.entries import Companion, History, ModelEntry, Source, Waiting
+from components.entries import Companion, History, ModelEntry, Said, Source, Waiting
 from components.jobs import Job
+from components.recognising import (
+    check_source,
+    is_event_name,
+    is_source,
+    recognise,
+    takes_no_place,
+)
 from dashboard.contracts import Model
 from dashboard.data import (
     PredictionColumns,
     Roles,
     Table,
-    identify_history,
     infer_answers,
     infer_prediction_columns,
     infer_roles,
@@ -61,7 +67,6 @@ __all__ = [
 ]
 
 TABLES = frozenset({"text", "parquet", "feather", "excel", "json", "npz", "npy", "compressed"})
-_CODE_KB = 1_024  # a `.py` with a model's own classes is short
 
 Content = bytes | Path
 
@@ -139,7 +144,7 @@ def stage_folder_file(state: AppState, name: str) -> None:
 
 def is_for_models(name: str, content: Content) -> bool:
     """Whether a file is a model, belongs to one or is a log of one, wherever it was dropped."""
-    if _is_source(name) or is_training_log(_whole(content)):
+    if is_source(name) or is_event_name(name) or is_training_log(_whole(content)):
         return True
     kind = identify(_whole(content), name)
     return is_model(kind) or carries_code(kind)
@@ -158,6 +163,7 @@ class Found:
 
     table: Table | None = None
     history: Any = None
+    doubt: str = ""
     companion: bool = False
     inspection: Any = None
     model: Model | None = None
@@ -182,8 +188,8 @@ def stage_model(
     LimitExceeded : as many models as are compared at once are loaded already.
     ModelError : the same file is loaded already.
     """
-    _refuse_too_many(state, name, content)
     key = _digest(content)
+    _refuse_too_many(state, name, content, key)
     _refuse_twin(state, key)
     state.failed.pop(key, None)
     slot = state.free_slot() if known is None else known.slot
@@ -197,22 +203,18 @@ def stage_model(
     return waiting
 
 
-def _refuse_too_many(state: AppState, name: str, content: Content) -> None:
+def _refuse_too_many(state: AppState, name: str, content: Content, key: str) -> None:
     """Files that are no models take no place; one that is being looked into may be a model."""
     limit = get_settings().max_models
-    coming = [one for one in state.waiting if not _is_source(one.name)]
+    coming = [one for one in state.waiting if not is_source(one.name)]
     room = len(state.entries) + len(coming) < limit
-    if room or _is_source(name) or identify_history(_whole(content), name) is not None:
+    if room or takes_no_place(_whole(content), name, state.said.get(key)):
         return
     where = "loaded or on their way in" if coming else "loaded already"
     raise LimitExceeded(
         f"{limit} models are {where}, the most that are compared at once. "
         "Remove one, then add this file again."
     )
-
-
-def _is_source(name: str) -> bool:
-    return name.lower().endswith(".py")
 
 
 def _refuse_twin(state: AppState, key: str) -> None:
@@ -253,6 +255,8 @@ class _Request:
     contents: Mapping[str, bytes]
     consented: bool
     scope: str
+    said: Said | None
+    shared: frozenset[str]
 
     @classmethod
     def of(cls, state: AppState, waiting: Waiting) -> _Request:
@@ -265,6 +269,8 @@ class _Request:
             contents,
             waiting.key in state.consented,
             state.scope,
+            state.said.get(waiting.key),
+            frozenset(() if state.evalset is None else map(str, state.evalset.frame.columns)),
         )
 
 
@@ -276,12 +282,12 @@ def _find(request: _Request, job: Job[Found]) -> Found:
 
 def _found(request: _Request, job: Job[Found]) -> Found:
     name, content = request.waiting.name, _whole(request.content)
-    if _is_source(name):
-        _check_source(name, content)
+    if is_source(name):
+        check_source(name, content)
         return Found(companion=True)
-    history = identify_history(content, name)
-    if history is not None:
-        return Found(history=history)
+    history, doubt = recognise(content, name, request.said, request.shared)
+    if history is not None or doubt:
+        return Found(history=history, doubt=doubt)
     kind = request.waiting.kind = identify(content, name)
     if kind in TABLES:
         return Found(table=read_table(content, name))
@@ -306,24 +312,6 @@ def _takes_companions(kind: str) -> bool:
 def _may_open() -> bool:
     settings = get_settings()
     return settings.trust == "all" or find_confinement(settings) is not Confinement.PROCESS
-
-
-def _check_source(name: str, content: bytes) -> None:
-    """A `.py` is kept as text and read by a confined worker only."""
-    if len(content) > _CODE_KB << 10:
-        raise LimitExceeded(
-            f"{name} has {len(content) / 1024:,.0f} kB; the limit for a file of Python code is "
-            f"{_CODE_KB:,} kB. Upload only the module that defines the model's classes."
-        )
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise ModelError(
-            f"{name} is no text; a .py file holds Python code. Upload the file that defines the "
-            "model's classes."
-        )
 
 
 def consent(state: AppState, key: str) -> None:
@@ -365,6 +353,7 @@ def discard(state: AppState, key: str) -> None:
         state.waiting.remove(waiting)
     state.companions = [one for one in state.companions if one.digest != key]
     state.histories = [one for one in state.histories if one.digest != key]
+    state.moves = [one for one in state.moves if one.digest != key]
     state.forget_files()
 
 
@@ -432,7 +421,9 @@ def _take(state: AppState, waiting: Waiting) -> None:
         _look(state, waiting)  # a file that belongs to it came while it was looked into
     elif found.inspection is not None:
         waiting.inspection, waiting.stage = found.inspection, "asking"
-    if found.inspection is not None:
+    elif found.doubt:
+        waiting.doubt, waiting.stage = found.doubt, "naming"
+    if found.inspection is not None or found.doubt:
         return
     state.waiting.remove(waiting)
     if found.companion:

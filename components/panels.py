@@ -179,8 +179,27 @@ def show_figure(
     )
     if caption and meta.get("caption"):
         st.caption(plain(str(meta["caption"])))
+    _show_downloads(figure, name, key, tables)
+    if not on_click:
+        return None
+    chosen = event.selection.points if event else []
+    data = chosen[0].get("customdata") if chosen else None
+    return (int(data[0]), int(data[1])) if data else None
+
+
+def _show_downloads(figure: go.Figure, name: str, key: str, tables: Mapping[str, Result]) -> None:
+    """Drawn when they are unfolded: a page of charts has more buttons than all else together."""
+    place = st.popover(
+        "Data and download",
+        icon=":material/download:",
+        type="tertiary",
+        key=f"downloads-{key}",
+        on_change="rerun",
+    )
+    if not place.open:
+        return
     shade = theme()  # a download runs in another thread, which knows no theme
-    with st.popover("Data and download", icon=":material/download:", type="tertiary"):
+    with place:
         st.caption("PNG or SVG: the camera above the chart; choose which in the sidebar.")
         st.download_button(
             "Interactive page (HTML)",
@@ -201,11 +220,6 @@ def show_figure(
                 icon=":material/table:",
                 on_click="ignore",
             )
-    if not on_click:
-        return None
-    chosen = event.selection.points if event else []
-    data = chosen[0].get("customdata") if chosen else None
-    return (int(data[0]), int(data[1])) if data else None
 
 
 def _hand_on(widget: str, meta: Mapping[str, Any], on_pick: Callable[[Clicked], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,11 @@ from components import cached
 from components.asking import Answer, Asked, Request, ask
 from components.finding_panels import show_findings
 from components.markup import plain
+from components.network_refits import show_estimates, without_networks
 from components.panels import guard, show_figure, show_table, theme
+from components.pointing import marked
 from components.refits import Ground, choose_division, fit_again, ground, refits, show_division
-from components.state import AppState, ModelEntry, widget_value
+from components.state import AppState, ModelEntry, following, widget_value
 from dashboard.contracts import Model, SearchResults
 from dashboard.data import EvalSet
 from dashboard.diagnostics.parameter_curves import ParameterCurve, find_in_parameter_curve
@@ -31,6 +34,7 @@ from dashboard.figures import (
     plot_search_training,
 )
 from dashboard.learning import Folds, Refit
+from dashboard.learning.estimating import Estimate, estimate_parameter_curve
 from dashboard.learning.parameters import (
     ParameterOptions,
     parameter_curve_in_stages,
@@ -62,7 +66,7 @@ def show_parameters(state: AppState) -> None:
 
 def _show_one(state: AppState) -> None:
     choose_division(state, "parameters")
-    able_to = refits(state)
+    able_to = without_networks(state, refits(state), "parameters")
     known = {one.entry.name: one for one in able_to if tunable_parameters(one.value)}
     _say_without(able_to)
     if not known:
@@ -83,10 +87,13 @@ def _show_one(state: AppState) -> None:
             disabled=len(values) < 2,
             on_click=partial(state.study, varied=True),
         )
+        if len(values) > 1:
+            options = _options(state, parameter, values)
+            show_estimates(state, [answer], rows, (repr(options),), partial(_timed, options))
         return
     _vary(state, answer.entry, rows, parameter, values)
     st.button(
-        "Put away",
+        "Close",
         key="learn-put-away-parameter",
         type="tertiary",
         icon=":material/close:",
@@ -99,21 +106,20 @@ def _say_without(answers: Sequence[Answer[Refit]]) -> None:
     for one in answers:
         if tunable_parameters(one.value):
             continue
-        why = "it has no parameter that could be varied."
-        if one.value.kind == "network":
-            why = (
-                "the settings of a network are part of its layers and its training, so none can "
-                "be varied here. Drop a search by KerasTuner on Home to see what others bring."
-            )
-        st.caption(f":material/info: {plain(one.entry.name)}: {why}")
+        st.caption(
+            f":material/info: {plain(one.entry.name)}: it has no parameter that could be varied."
+        )
 
 
-def _vary(
-    state: AppState, entry: ModelEntry, rows: Ground, parameter: str, values: tuple[Any, ...]
-) -> None:
-    """The curve, as far as it is there, and what it says."""
+def _timed(
+    options: ParameterOptions, model: Model, evalset: EvalSet, name: str, folds: Folds
+) -> Estimate:
+    return estimate_parameter_curve(model, evalset, name, options, folds=folds)
+
+
+def _options(state: AppState, parameter: str, values: tuple[Any, ...]) -> ParameterOptions:
     now = state.studied
-    options = ParameterOptions(
+    return ParameterOptions(
         parameter,
         values,
         metric=now.scored or None,
@@ -121,7 +127,16 @@ def _vary(
         n_repeats=now.repeats,
         seed=get_settings().random_state,
         epochs=now.epochs or None,
+        batch_size=now.batch or None,
+        patience=now.stop,
     )
+
+
+def _vary(
+    state: AppState, entry: ModelEntry, rows: Ground, parameter: str, values: tuple[Any, ...]
+) -> None:
+    """The curve, as far as it is there, and what it says."""
+    options = _options(state, parameter, values)
     answers = fit_again(
         state,
         "parameter",
@@ -133,6 +148,7 @@ def _vary(
     )
     for one in answers:
         figure = plot_parameter_curves(one.value, state.styles(), theme=theme())
+        figure = marked(figure, "parameter_curve")
         show_figure(figure, key="parameter", tables={one.entry.name: one.value})
         show_findings(find_in_parameter_curve(one.value), key="parameter")
         for note in one.value.notes:
@@ -226,7 +242,7 @@ def _show_searches(state: AppState) -> None:
         st.info(
             "There are no search results yet. Show a fitted GridSearchCV or its kin, or drop a "
             "file on Home: cv_results_ as CSV or JSON, a KerasTuner folder (zipped), Optuna's "
-            "trials_dataframe() as CSV.",
+            "trials_dataframe() as CSV, or a table with a row per trial.",
             icon=":material/grid_on:",
         )
         st.page_link("../pages/home.py", label="Add a search on Home", icon=":material/upload:")
@@ -236,24 +252,32 @@ def _show_searches(state: AppState) -> None:
     chosen = start
     if len(names) > 1:
         chosen = str(
-            st.selectbox("Search", names, index=names.index(start), key=f"learn-search-{start}")
+            st.selectbox(
+                "Search",
+                names,
+                **following("learn-search", start, lambda name: state.study(search=str(name))),
+                width=400,
+            )
         )
-        if chosen != start:
-            state.study(search=chosen)
-    _draw_search(found[names.index(chosen)])
+    _draw_search(state, found[names.index(chosen)])
 
 
 def _uploaded(state: AppState) -> list[SearchResults]:
     """Kept files of searches."""
-    found = []
+    found, known = [], _directions(state)
     for one in state.histories:
         content: bytes | Path | None = state.files.get(one.digest)
         if content is None or not isinstance(one.about, SearchKind):
             continue
-        better = _BETTER[str(widget_value(_direction_key(one.name)) or "")]
+        said = state.said.get(one.digest)
+        mapping = dict(said.columns) if said is not None and said.columns else None
+        better = known.get(one.name, said.larger if said is not None else None)
         try:
-            read = partial(read_search, {one.name: content}, larger_is_better=better)
-            found.append(cached.computed("search", (one.name, one.digest, better), read))
+            read = partial(
+                read_search, {one.name: content}, mapping=mapping, larger_is_better=better
+            )
+            key = (one.name, one.digest, better, repr(mapping))
+            found.append(cached.computed("search", key, read))
         except DiagnosticsError as error:
             st.error(f"**{plain(one.name)}**: {plain(str(error))}", icon=":material/error:")
     return found
@@ -281,17 +305,32 @@ def _ask(
             asked.post([])  # most models are no searches
 
 
-def _direction_key(name: str) -> str:
-    return f"learn-search-better-{name}"
+def _directions(state: AppState) -> dict[str, bool]:
+    """File of a search → whether larger scores are better, as a person has said."""
+    try:
+        given = json.loads(state.studied.scores) if state.studied.scores else {}
+    except ValueError:
+        return {}
+    if not isinstance(given, dict):
+        return {}
+    return {name: one for name, one in given.items() if isinstance(one, bool)}
 
 
-def _choose_score(results: SearchResults) -> str | None:
+def _direct(state: AppState, name: str, key: str) -> None:
+    """Keep what was said of one file, before the page is drawn with it."""
+    said = _BETTER[str(widget_value(key) or "")]
+    known = {one: way for one, way in _directions(state).items() if one != name}
+    known |= {} if said is None else {name: said}
+    state.study(scores=json.dumps(known, ensure_ascii=False) if known else "")
+
+
+def _choose_score(state: AppState, results: SearchResults) -> str | None:
     """The metric of a search with several, and which way is better where nothing says it."""
     named = list(results.metrics)
     metric = named[0] if named else None
     unsure = bool(results.scores) and results.scores[0].larger_is_better is None
-    key = _direction_key(results.name)
-    asked = unsure or bool(widget_value(key))
+    key, said = f"learn-search-better-{results.name}", _directions(state).get(results.name)
+    asked = unsure or said is not None
     if len(named) < 2 and not asked:
         return metric
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -303,29 +342,30 @@ def _choose_score(results: SearchResults) -> str | None:
             st.segmented_control(
                 f"A better {named[0]} is",
                 list(_BETTER),
-                default="",
+                default=next(word for word, way in _BETTER.items() if way is said),
                 required=True,
                 format_func=lambda one: one or "Not known",
                 key=key,
+                on_change=partial(_direct, state, results.name, key),
                 help="The file does not say whether it was maximised or minimised; without that no "
                 "trial is called the best.",
             )
     return metric
 
 
-def _draw_search(results: SearchResults) -> None:
-    metric = _choose_score(results)
+def _draw_search(state: AppState, results: SearchResults) -> None:
+    metric = _choose_score(state, results)
     key = f"{results.name}-{metric}"
     with guard("What it shows"):
         show_findings(find_in_search(results, metric), key="search")
     tables = {results.name: results}
-    with guard("The trials"):
+    with guard("The chart of all trials"):
         figure = plot_search_lines(results, metric, theme=theme())
         show_figure(figure, key=f"trials-{key}", tables=tables)
-    with guard("The times"):
+    with guard("The chart of fit times"):
         figure = plot_search_times(results, metric, theme=theme())
         show_figure(figure, key=f"search-times-{key}", tables=tables)
-    with guard("Training against validation"):
+    with guard("The chart of training scores"):
         figure = plot_search_training(results, metric, theme=theme())
         show_figure(figure, key=f"search-training-{key}", tables=tables)
     if results.varied:
@@ -350,7 +390,7 @@ def _draw_pairs(results: SearchResults, metric: str | None, tables: dict[str, An
             format_func=lambda one: one or "(none)",
             key=f"learn-search-second-{results.name}",
         )
-    with guard("The parameters"):
+    with guard("The chart by parameter"):
         if second:
             figure = plot_search_map(results, first, str(second), metric, theme=theme())
         else:

@@ -12,7 +12,8 @@ import streamlit as st
 from components import cached
 from components.choices import PICKS as WAYS
 from components.markup import plain
-from components.state import AppState, widget_value
+from components.state import AppState, following, widget_value
+from components.thresholds import operating_thresholds, tell_thresholds
 from dashboard.diagnostics.picking import PICKS, RowPick
 from dashboard.errors import NotApplicable
 from dashboard.evaluation import Answers
@@ -58,19 +59,20 @@ def _number(state: AppState, answers: Answers, frame: pd.DataFrame | None) -> in
         "Row",
         min_value=0,
         max_value=last,
-        value=now,
-        key=f"row-number-{now}",
+        **following("row-number", now, lambda row: state.explore(row=int(row))),
         width=160,
         help=f"Its position among the {last + 1:,} evaluated rows, from 0.",
     )
-    if given != now:
-        state.explore(row=int(given))
     return int(given)
 
 
 def _proposed(state: AppState, answers: Answers, way: str) -> pd.DataFrame | None:
-    key = (answers.evalset.digest, *((one.name, one.digest()) for one in answers.predictions))
-    options = {"random_state": get_settings().random_state} if way == "random" else {}
+    cuts = operating_thresholds(state, answers)
+    models = ((one.name, one.digest(), cuts.get(one.name)) for one in answers.predictions)
+    key = (answers.evalset.digest, *models)
+    options: dict[str, Any] = {"thresholds": cuts}
+    if way == "random":
+        options["random_state"] = get_settings().random_state
     compute = partial(PICKS[way].function, answers.predictions, _PROPOSED, **options)
     try:
         found: RowPick = cached.computed(f"pick-{way}", key, compute)
@@ -80,7 +82,7 @@ def _proposed(state: AppState, answers: Answers, way: str) -> pd.DataFrame | Non
     shown = len(found.rows)
     st.caption(
         f"{plain(PICKS[way].sentence)} {shown:,} of {found.n_found:,} such rows, of "
-        f"{found.n:,} looked at. Choose one in the table."
+        f"{found.n:,} looked at. Choose one in the table. {tell_thresholds(state, answers, cuts)}"
     )
     frame = found.frame()
     short = shorten_all(list(found.answers), 20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+import numpy as np
 import streamlit as st
 
 from components.markup import plain, swatch
@@ -39,8 +40,15 @@ def show_provenance(attributions: Sequence[Attributions]) -> None:
             st.markdown("\n".join(f"- {plain(note)}" for note in notes))
 
 
+def _sampling_error(one: Attributions) -> str:
+    """Half of the 95 % interval that is usual for one value."""
+    if one.errors is None or not one.errors.size:
+        return ""
+    return f", most values ± {number(1.96 * float(np.median(one.errors)), 2)} (95 %)"
+
+
 def _line(one: Attributions, mark: str) -> str:
-    kind = "exact" if one.exact else "sampled, with its error"
+    kind = "exact" if one.exact else f"sampled{_sampling_error(one)}"
     cells = (
         one.method if one.method.endswith(kind) else f"{one.method}, {kind}",
         one.background.how,

@@ -13,8 +13,8 @@ from components import cached
 from components.asking import Answer, Asked, Request, able, ask
 from components.explaining import blocks_of
 from components.markup import plain
-from components.state import AppState, ModelEntry
-from components.studies import KINDS, MOST_EPOCHS, MOST_FOLDS, MOST_REPEATS
+from components.state import AppState, ModelEntry, following
+from components.studies import KINDS, MOST_FOLDS, MOST_REPEATS
 from components.turns import get_fitting_turns
 from dashboard.contracts import Model
 from dashboard.data import ALL_ROWS, EvalSet, build_evalset
@@ -29,19 +29,19 @@ __all__ = [
     "choose_division",
     "fit_again",
     "ground",
+    "labelled_rows",
     "refits",
     "show_division",
-    "without_networks",
 ]
 
 T = TypeVar("T")
 
 _KINDS = {
-    "auto": "As the columns ask for",
+    "auto": "As the columns suggest",
     "stratified": "Same share of each class",
     "k-fold": "At random",
     "group": "Groups kept together",
-    "time": "Later rows judged",
+    "time": "In order of time",
 }
 # asks for: model, rows, name, folds, store, turn → answers, each better than the last
 Stages = Callable[[Model, EvalSet, str, Folds, BlockStore, Any], Iterator[T]]
@@ -66,7 +66,17 @@ def ground(state: AppState) -> Ground:
     ------
     ParameterError, NotApplicable : folds that do not fit the rows.
     """
-    now, evalset = state.studied, state.need_evalset()
+    now, rows = state.studied, labelled_rows(state)
+    key = (rows.digest, now.splits, now.repeats, now.folds)
+    divide = partial(
+        choose_folds, rows, now.splits, now.repeats, get_settings().random_state, kind=now.folds
+    )
+    return Ground(rows, cached.computed("folds", key, divide))
+
+
+def labelled_rows(state: AppState) -> EvalSet:
+    """All labelled rows of the data, whatever their part."""
+    evalset = state.need_evalset()
 
     def build() -> EvalSet:
         if state.table is None or state.roles is None or evalset.split is None:
@@ -79,12 +89,7 @@ def ground(state: AppState) -> Ground:
             split_value=ALL_ROWS,
         )
 
-    rows = cached.computed("rows to fit on", (evalset.digest,), build)
-    key = (rows.digest, now.splits, now.repeats, now.folds)
-    divide = partial(
-        choose_folds, rows, now.splits, now.repeats, get_settings().random_state, kind=now.folds
-    )
-    return Ground(rows, cached.computed("folds", key, divide))
+    return cached.computed("rows to fit on", (evalset.digest,), build)
 
 
 def choose_division(state: AppState, key: str) -> None:
@@ -104,13 +109,14 @@ def choose_division(state: AppState, key: str) -> None:
             "Folds", 2, MOST_FOLDS, now.splits, key=f"learn-splits-{key}", width=120
         )
         repeats = st.number_input(
-            "Repeated",
+            "Repeats",
             1,
             MOST_REPEATS,
             now.repeats,
             key=f"learn-repeats-{key}",
             width=120,
-            help="Dividing the rows anew makes the bands tell more, and takes as much longer.",
+            help="Divides the rows again with another seed: how much the score varies is known "
+            "better, and it takes as many times as long.",
         )
         _choose_metric(state, key)
     state.study(folds=str(kind), splits=int(splits), repeats=int(repeats))
@@ -125,13 +131,10 @@ def _choose_metric(state: AppState, key: str) -> str:
     chosen = st.selectbox(
         "Scored by",
         known,
-        index=known.index(start) if start in known else 0,
         format_func=lambda name: METRICS[name].title,
-        key=f"learn-scored-{key}-{start}",
+        **following(f"learn-scored-{key}", start, lambda name: state.study(scored=str(name))),
         width=310,
     )
-    if chosen != start:
-        state.study(scored=str(chosen))
     return str(chosen)
 
 
@@ -148,34 +151,6 @@ def refits(state: AppState) -> list[Answer[Refit]]:
                 f"**{plain(one.entry.name)}**: {plain(one.value.reason)}", icon=":material/info:"
             )
     return [one for one in answers if one.value.can]
-
-
-def without_networks(
-    state: AppState, able: Sequence[Answer[Refit]], key: str
-) -> list[Answer[Refit]]:
-    """Networks are trained again only when somebody says for how many epochs."""
-    networks = [one for one in able if one.value.kind == "network"]
-    if not networks:
-        return list(able)
-    names = ", ".join(plain(one.entry.name) for one in networks)
-    proposed = networks[0].value.epochs or 20
-    epochs = st.number_input(
-        f"Epochs for {names}",
-        0,
-        MOST_EPOCHS,
-        state.studied.epochs,
-        key=f"learn-epochs-{key}",
-        help=f"{plain(networks[0].value.sentence)} 0 leaves networks out; {proposed} is usual. The "
-        "time left is measured after the first fit.",
-        width=360,
-    )
-    state.study(epochs=int(epochs))
-    if not epochs:
-        st.caption(
-            f":material/info: {names}: left out, because training a network again takes long. Give "
-            f"a number of epochs to have it fitted too; {proposed} is usual."
-        )
-    return [one for one in able if one.value.kind != "network" or epochs]
 
 
 def show_division(rows: Ground, *, sizes: bool = False) -> None:

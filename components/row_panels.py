@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from components.prepared import ask_prepared, beside_own, is_unchanged
 from components.provenance import show_provenance
 from components.scene import Scene, choose, choose_rows, scene_of
 from components.state import AppState
-from components.word_panels import has_text, show_words
+from components.word_panels import has_text, show_texts, show_words, words_alone
 from dashboard.contracts import Attributions, Label, Model, OutputSpace, Task
 from dashboard.data import EvalSet
 from dashboard.diagnostics.attributions import in_unit, output_position
@@ -35,6 +35,7 @@ from dashboard.diagnostics.waterfalls import (
     compute_decision_paths,
     compute_waterfalls,
 )
+from dashboard.diagnostics.words import WordExplanation
 from dashboard.effects import lime_surrogates
 from dashboard.evaluation import Answers
 from dashboard.figures import plot_decision_paths, plot_neighbours, plot_waterfalls
@@ -58,9 +59,11 @@ def show_row(state: AppState, row: int, place: Any, answers: Answers) -> Scene:
     falls = found.computed(
         "waterfalls", partial(compute_waterfalls, found.attributions, row, found.output), row
     )
-    _show_sentences(state, row, found, falls, place)
+    words = words_alone(state, row, found)
+    _show_sentences(state, row, found, falls, words, place)
     _show_pictures(row, found)
-    for start, part in in_fours(falls):
+    show_texts(list(words.values()), found, "words-alone")
+    for start, part in in_fours([one for one in falls if one.model not in words]):
         figure = plot_waterfalls(part, found.styles, theme=found.theme)
         show_figure(
             figure,
@@ -85,14 +88,22 @@ def _answered(state: AppState, row: int, answers: Answers) -> Label | None:
 
 
 def _show_sentences(
-    state: AppState, row: int, found: Scene, falls: Sequence[Waterfall], place: Any
+    state: AppState,
+    row: int,
+    found: Scene,
+    falls: Sequence[Waterfall],
+    words: Mapping[str, WordExplanation],
+    place: Any,
 ) -> None:
     """The reference's answer in bold, the truth, and the answers of the others below it."""
     evalset = state.need_evalset()
     target = ", ".join(evalset.roles.target)
     pictures = {one.model: one for one in _pictures(row, found)}
     said = {
-        one.model: explain_in_words(one, target, picture=pictures.get(one.model)) for one in falls
+        one.model: explain_in_words(
+            one, target, picture=pictures.get(one.model), words=words.get(one.model)
+        )
+        for one in falls
     }
     reference = state.reference_entry
     first = reference.name if reference and reference.name in said else next(iter(said))
@@ -129,7 +140,9 @@ def _show_pictures(row: int, found: Scene) -> None:
 
 def show_closer(state: AppState, row: int, found: Scene) -> None:
     """Paths of many rows, rows like it, what the model saw, and LIME; only the open tab works."""
-    known = {title: show for title, show in _CLOSER.items() if title != _WORDS or has_text(state)}
+    known = {title: show for title, show in _CLOSER.items() if title != _WORDS}
+    if has_text(state, found):
+        known = _CLOSER
     tabs = st.tabs(list(known), key="row-tabs", on_change="rerun")
     for tab, (title, show) in zip(tabs, known.items(), strict=True):
         if tab.open:

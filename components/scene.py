@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import streamlit as st
 
 from components import cached, explaining, progress
-from components.asking import Answer, show_held
+from components.asking import Answer, n_waiting, show_held
+from components.choices import MOST_BACKGROUND
 from components.markup import plain
 from components.panels import theme
-from components.state import AppState, widget_value
+from components.state import AppState, following, widget_value
 from dashboard.contracts import Attributions, Label, OutputSpace
+from dashboard.explainers.running import CALL_BYTES
 from dashboard.explanation import Plan
 from dashboard.figures.theme import ModelStyle
+from dashboard.settings import get_settings
 from dashboard.wording import shorten
 
 __all__ = ["Scene", "choose", "choose_rows", "scene", "scene_of"]
 
 T = TypeVar("T")
-_MOST_BACKGROUND = 5_000
 
 _SPACE_WORDS = {
     OutputSpace.PROBABILITY: "Probability",
@@ -55,6 +57,7 @@ class Scene:
     Attributes
     ----------
     output : the class or target that is looked at; None where a model has no such output.
+    waiting : models that have no explanation yet.
     """
 
     answers: Sequence[Answer[Attributions]]
@@ -62,6 +65,7 @@ class Scene:
     output: Label | None
     styles: Mapping[str, ModelStyle]
     theme: Literal["light", "dark"]
+    waiting: int = 0
 
     @property
     def attributions(self) -> list[Attributions]:
@@ -86,7 +90,7 @@ def scene(state: AppState) -> Scene:
     plans, output, rows = choose(state)
     with rows:
         answers = explaining.explained(state, plans)
-    return scene_of(state, answers, plans, output)
+    return replace(scene_of(state, answers, plans, output), waiting=n_waiting())
 
 
 def choose(
@@ -187,7 +191,10 @@ def choose_rows(state: AppState, plans: Sequence[Answer[Plan]], kept: str = "row
         format_func=lambda one: words[one],
         key=f"explained-{kept}",
         help="A first answer from 200 rows, drawn so that every class has its share, then 2,000. "
-        f"All {n:,} rows take about {_duration(slowest)} for the slowest model, as measured.",
+        f"All {n:,} rows take about {_duration(slowest)} for the slowest model, as measured. Each "
+        "model has a worker of its own, which is given the rows in parts: beside the data it holds "
+        f"at most {CALL_BYTES >> 20} MB of them and their values at a time, and it may take "
+        f"{get_settings().worker_memory_mb:,} MB in all.",
     )
     state.explore(**{kept: str(chosen or now)})
 
@@ -198,20 +205,17 @@ def _choose_background(state: AppState, plans: Sequence[Answer[Plan]]) -> None:
     if all(plan.value.game == "path-dependent" for plan in plans) or n < 2:
         st.caption("No rows stand in for unknown values: the models count by themselves.")
         return
-    start = min(state.explored.background, n)
-    given = st.number_input(
+    start = min(state.explored.background, n, MOST_BACKGROUND)
+    st.number_input(
         "Background rows",
         min_value=1,
-        max_value=min(n, _MOST_BACKGROUND),
-        value=start,
+        max_value=min(n, MOST_BACKGROUND),
         step=50,
-        key=f"background-{n}-{start}",
+        **following("background", start, lambda given: state.explore(background=int(given))),
         width=150,
         help="An unknown value is replaced by those of these rows, drawn at random, the same for "
         "every model. More of them change the values less from draw to draw, and take longer.",
     )
-    if given != start:
-        state.explore(background=int(given))
 
 
 def _duration(seconds: float) -> str:
@@ -228,15 +232,15 @@ def _output(state: AppState, plans: Sequence[Answer[Plan]], prefer: Label | None
     texts = [str(name) for name in names]
     wanted = state.label if state.label in texts else str(prefer)
     start = texts.index(wanted) if wanted in texts else 0
-    chosen = st.selectbox(
+
+    def take(at: int) -> None:
+        state.label = texts[at]
+
+    at = st.selectbox(
         "Answer for",
         range(len(names)),
-        index=start,
         format_func=lambda at: shorten(texts[at], 40),
-        key=f"output-{len(names)}-{start}",
+        **following(f"output-{len(names)}", start, take),
         help="Each class has contributions of its own: what speaks for a 3 may speak against an 8.",
     )
-    at = int(chosen or 0)
-    if at != start:
-        state.label = texts[at]
-    return names[at]
+    return names[int(at or 0)]

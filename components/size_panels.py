@@ -13,9 +13,12 @@ import streamlit as st
 
 from components import cached
 from components.asking import Answer
+from components.entries import History
 from components.finding_panels import show_findings
 from components.markup import plain
+from components.network_refits import show_estimates, without_networks
 from components.panels import guard, show_figure, theme
+from components.pointing import marked
 from components.refits import (
     Ground,
     choose_division,
@@ -23,7 +26,6 @@ from components.refits import (
     ground,
     refits,
     show_division,
-    without_networks,
 )
 from components.state import AppState
 from components.studies import MOST_SIZES
@@ -43,7 +45,7 @@ from dashboard.learning.sizes import SizeOptions, size_curve_in_stages
 from dashboard.settings import get_settings
 from dashboard.wording import count, plural
 
-__all__ = ["show_size_tables", "show_sizes"]
+__all__ = ["choose_continuing", "show_size_tables", "show_sizes"]
 
 _MOST = 8
 
@@ -73,7 +75,8 @@ def show_sizes(state: AppState) -> list[Finding]:
     n_fits = len(rows.folds) * int(sizes)
     if not state.studied.grown:
         _show_start(state, able, n_fits)
-        _show_estimates(state, able, rows)
+        options = _options(state)
+        show_estimates(state, able, rows, (repr(options),), partial(_timed, options))
         return []
     answers = _grow(state, able, rows)
     curves, findings = [one.value for one in answers], list[Finding]()
@@ -85,12 +88,29 @@ def show_sizes(state: AppState) -> list[Finding]:
     return findings
 
 
+def choose_continuing(state: AppState) -> None:
+    """Whether curves are continued, once for all of them, where there is any."""
+    if not (state.studied.grown or _tables(state)):
+        return
+    wanted = st.toggle(
+        "Continue the curves",
+        state.studied.project,
+        key="learn-project",
+        help="A power law fitted to the folds, at most four times as far as the data reach, and "
+        "only where it describes the scores.",
+    )
+    state.study(project=bool(wanted))
+
+
+def _tables(state: AppState) -> list[tuple[History, bytes | Path]]:
+    """Uploaded tables of sizes and scores."""
+    found = [one for one in state.histories if getattr(one.about, "kind", "") == "sizes"]
+    return [(one, state.files[one.digest]) for one in found if one.digest in state.files]
+
+
 def show_size_tables(state: AppState) -> None:
     """Curves that were computed elsewhere and uploaded as tables of sizes and scores."""
-    for one in state.histories:
-        content = state.files.get(one.digest)
-        if content is None or getattr(one.about, "kind", "") != "sizes":
-            continue
+    for one, content in _tables(state):
         with guard(one.name):
             read = partial(_read_table, one.name, content)
             curves = cached.computed("size table", (one.name, one.digest), read)
@@ -125,34 +145,15 @@ def _show_start(state: AppState, able: Sequence[Answer[Refit]], n_fits: int) -> 
         )
 
 
-def _show_estimates(state: AppState, able: Sequence[Answer[Refit]], rows: Ground) -> None:
-    """How long networks would take, from one or two small fits, before anybody starts them."""
-    networks = [one.entry for one in able if one.value.kind == "network"]
-    told = partial(_estimates, _options(state))
-    answers = fit_again(
-        state, "estimate", networks, rows, (repr(_options(state)),), "Timing {name}", told
-    )
-    for one in answers:
-        st.caption(f":material/timer: {plain(one.value.sentence)}")
-
-
-def _estimates(
-    options: SizeOptions,
-    model: Model,
-    evalset: EvalSet,
-    name: str,
-    folds: Folds,
-    store: BlockStore,
-    turn: Any,
-) -> Iterator[Estimate]:
-    del store
-    with turn():
-        yield estimate_size_curve(model, evalset, name, options, folds=folds)
+def _timed(
+    options: SizeOptions, model: Model, evalset: EvalSet, name: str, folds: Folds
+) -> Estimate:
+    return estimate_size_curve(model, evalset, name, options, folds=folds)
 
 
 def _show_stop(state: AppState) -> None:
     st.button(
-        "Put away",
+        "Close",
         key="learn-put-away-sizes",
         type="tertiary",
         icon=":material/close:",
@@ -184,6 +185,8 @@ def _options(state: AppState) -> SizeOptions:
         n_repeats=now.repeats,
         seed=get_settings().random_state,
         epochs=now.epochs or None,
+        batch_size=now.batch or None,
+        patience=now.stop,
     )
 
 
@@ -220,17 +223,9 @@ def _draw(
     key: str = "sizes",
 ) -> None:
     styles, tables = state.styles(), {one.model: one for one in curves}
-    wanted = st.toggle(
-        "Continue the curves",
-        state.studied.project,
-        key=f"learn-project-{key}",
-        help="A power law fitted to the folds, at most four times as far as the data reach, and "
-        "only where it describes the scores.",
-    )
-    state.study(project=bool(wanted))
     laws: dict[str, Projection] = {}
     why: list[str] = []
-    if wanted:
+    if state.studied.project:
         for curve in (one for one in curves if one.is_complete):
             try:
                 laws[curve.model] = cached.computed(
@@ -240,7 +235,7 @@ def _draw(
                 why.append(f"{curve.model} is not continued: {error.reason}")
     show_findings(findings, key=key)
     figure = plot_size_curves(curves, styles, projection=laws, theme=theme())
-    show_figure(figure, key=key, tables=tables)
+    show_figure(marked(figure, "size_curve"), key=key, tables=tables)
     _show_gains(laws)
     for sentence in why:
         st.caption(f":material/info: {plain(sentence)}")

@@ -28,8 +28,17 @@ from components.checking import (
     read_word,
 )
 from components.choices import Choices
-from components.entries import Companion, History, ModelEntry, Problem, Source, Waiting
+from components.entries import (
+    Companion,
+    History,
+    ModelEntry,
+    Problem,
+    Said,
+    Source,
+    Waiting,
+)
 from components.opening import loader, stage_model
+from components.recognising import recognise
 from components.state import AppState
 from components.studies import Studied
 from dashboard.contracts import Model, ScoreKind, Task
@@ -37,7 +46,6 @@ from dashboard.data import (
     PredictionColumns,
     Roles,
     Table,
-    identify_history,
     infer_roles,
     read_data_files,
     read_table,
@@ -52,6 +60,7 @@ from dashboard.frames import (
     tag_value,
 )
 from dashboard.gallery import EXHIBITS, Cells
+from dashboard.logs.search_columns import ROLES
 from dashboard.models import carries_code, identify
 from dashboard.samples import Sample, list_samples, read_sample
 from dashboard.settings import get_settings
@@ -115,6 +124,7 @@ def snapshot(state: AppState) -> dict[str, Any]:
         ],
         "companions": _pairs(state.companions),
         "histories": _pairs(state.histories),
+        "said": {digest: _said_out(one) for digest, one in sorted(state.said.items())},
         "consented": sorted(state.consented),
     }
 
@@ -160,6 +170,10 @@ def _kind(state: AppState, entry: ModelEntry) -> str:
     if not entry.uploaded:
         return "columns" if "#" in entry.key else "sample"
     return "model" if entry.table is None else "predictions"
+
+
+def _said_out(said: Said) -> list[Any]:
+    return [said.kind, [[name, role] for name, role in said.columns.items()], said.larger]
 
 
 def _columns_out(columns: PredictionColumns) -> dict[str, Any]:
@@ -209,6 +223,16 @@ def _roles(value: Any) -> Roles:
     )
 
 
+def _said(value: Any) -> Said:
+    kind, columns, larger = read_each(lambda one: one, value, 3)
+    pairs = [(name, role) for name, role in read_each(read_names, columns)]
+    return Said(
+        read_word(kind, ("predictions", "log", "search")),
+        {name: read_word(role, ROLES) for name, role in pairs},
+        maybe(read_flag, larger),
+    )
+
+
 def _columns(value: Any) -> PredictionColumns:
     def pairs(given: Any) -> dict[str, Any]:
         return {read_text(name): read_label(of) for name, of in read_each(tuple, given)}
@@ -244,6 +268,8 @@ def restore(state: AppState, given: Mapping[str, Any], readers: Readers) -> None
         )
     try:
         state.consented = set(read_each(read_digest, given["consented"], 10_000))
+        told = given.get("said", {}).items()
+        state.said = {read_digest(digest): _said(one) for digest, one in told}
         _restore_data(state, given, readers)
         _restore_models(state, given, readers)
         _restore_rest(state, given, readers)
@@ -437,8 +463,7 @@ def _restore_rest(state: AppState, given: Mapping[str, Any], readers: Readers) -
     for one in filter(kept, read_each(_source, given["companions"], 1_000)):
         state.companions.append(Companion(one.name, one.digest))
     for one in filter(kept, read_each(_source, given["histories"], 1_000)):
-        about = identify_history(readers.path(one.digest).read_bytes(), one.name)
-        state.histories.append(History(one.name, one.digest, about))
+        _restore_history(state, one, readers.path(one.digest))
     known = {}
     for value in read_each(dict, given.get("returning", []), SLOTS):
         entry = _entry(state, value)
@@ -454,3 +479,15 @@ def _restore_rest(state: AppState, given: Mapping[str, Any], readers: Readers) -
         file = Source(read_text(name), read_digest(key))
         if kept(file):
             _stay(state, file, read_text(message), *known.get(key, (None, ())))
+
+
+def _restore_history(state: AppState, file: Source, path: Path) -> None:
+    """A log; what is none by now is asked about like any other file."""
+    try:
+        about, _ = recognise(path.read_bytes(), file.name, state.said.get(file.digest))
+        if about is None:
+            stage_model(state, file.name, path)
+        else:
+            state.histories.append(History(file.name, file.digest, about))
+    except DiagnosticsError as error:
+        state.report(file.name, error)

@@ -14,10 +14,20 @@ import streamlit as st
 
 from components import opening
 from components.choices import Choices
-from components.entries import Companion, History, ModelEntry, Problem, Source, Waiting
+from components.entries import (
+    Companion,
+    History,
+    ModelEntry,
+    Move,
+    Problem,
+    Said,
+    Source,
+    Waiting,
+)
 from components.jobs import Job
 from components.studies import Studied
-from dashboard.contracts import Finding, Label, Model, RawPredictions, Task
+from components.telling import Told
+from dashboard.contracts import Label, Model, RawPredictions, Task
 from dashboard.data import (
     EvalSet,
     PredictionColumns,
@@ -35,7 +45,15 @@ from dashboard.settings import get_settings
 if TYPE_CHECKING:
     from components.workspaces import Kept
 
-__all__ = ["AppState", "ModelEntry", "Problem", "app_state"]
+__all__ = [
+    "AppState",
+    "ModelEntry",
+    "Problem",
+    "app_state",
+    "following",
+    "forget_widgets",
+    "widget_value",
+]
 
 _KEY = "sidelight"
 # What belongs to the data set at hand, and comes back when another turns out to be unusable.
@@ -70,12 +88,13 @@ class AppState:
     files : digest → every upload that is in use, in memory or where it lies on disk.
     waiting : model files on their way in; `failed` : those that can be tried again.
     companions : files that models may need beside their own (`.py`, weights).
+    said : digest → what a person has said that a file is; moves : the last of these changes.
     consented : digests of model files that carry code and may be opened.
     recall, keep : answers that were computed before. Called from threads, with the entry's
         digest and the evaluation set's.
     explored : what is chosen on the pages about explanations.
     studied : what is chosen on the page about learning.
-    said_by_size : what the curves by training size said when they were last drawn.
+    told : what charts have said of the models.
     next_page : where a click on a chart leads, once.
     began : the tab that each row of tabs on screen opened with.
     paused : slow questions to models that this person stopped.
@@ -92,6 +111,8 @@ class AppState:
     failed: dict[str, Waiting] = field(default_factory=dict)
     companions: list[Companion] = field(default_factory=list)
     histories: list[History] = field(default_factory=list)
+    said: dict[str, Said] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
     consented: set[str] = field(default_factory=set)
     reading: Job[opening.Reading] | None = None
     recall: Callable[[str, str], RawPredictions | None] | None = None
@@ -120,7 +141,7 @@ class AppState:
     picture: Literal["png", "svg"] = "png"
     explored: Choices = field(default_factory=Choices)
     studied: Studied = field(default_factory=Studied)
-    said_by_size: tuple[Finding, ...] = ()
+    told: Told = field(default_factory=Told)
     next_page: str = ""
     began: dict[str, str] = field(default_factory=dict)
     paused: set[tuple[Hashable, ...]] = field(default_factory=set)
@@ -188,6 +209,7 @@ class AppState:
 
     def remove(self, key: str) -> None:
         self.entries = [entry for entry in self.entries if entry.key != key]
+        self.moves = [one for one in self.moves if one.digest != key]
         self.forget_files()
         if self.entries and not self.shown:
             self.entries[0].shown = True
@@ -347,6 +369,7 @@ class AppState:
         before = self.before or {}
         used = {one.digest for one in (*self.sources, *self.earlier, *self.companions)}
         used |= {one.digest for one in self.histories}
+        used |= {digest for move in self.moves for digest in move.digests}
         used |= {one.digest for one in before.get("sources", ())}
         used |= {one.key for one in (*self.entries, *self.waiting, *before.get("entries", ()))}
         used |= {one.digest for entry in self.entries for one in entry.helpers}
@@ -354,6 +377,7 @@ class AppState:
         coming = [one.known for one in (*self.waiting, *self.failed.values()) if one.known]
         used |= {one.digest for entry in coming for one in entry.helpers}
         self.files = {digest: kept for digest, kept in self.files.items() if digest in used}
+        self.said = {digest: one for digest, one in self.said.items() if digest in used}
 
     def rebuild(self) -> None:
         """Build the evaluation set anew from the table, the roles and the choices.
@@ -451,6 +475,17 @@ def app_state() -> AppState:
 def widget_value(key: str) -> object:
     """What a control holds now, for callbacks, which run before the page."""
     return st.session_state.get(key)
+
+
+def following(key: str, value: object, take: Callable[[Any], object]) -> dict[str, Any]:
+    """Arguments of a control that shows what the state holds; `take` is told a choice at once.
+
+    A control whose key or default follows the state, which learns of a choice only while the page
+    is drawn, is another one in the next run: the choice after that is made on one that is gone.
+    """
+    if widget_value(key) != value:
+        st.session_state[key] = value
+    return {"key": key, "on_change": lambda: take(widget_value(key))}
 
 
 def forget_widgets(*prefixes: str) -> None:

@@ -9,12 +9,20 @@ from typing import Any, ClassVar
 from components.checking import Wrong, read_text, read_whole
 from components.chosen import Chosen, one_of, yes_or_no
 
-__all__ = ["DRAWN", "KINDS", "TABS", "Studied"]
+__all__ = ["DRAWN", "KINDS", "TABS", "TITLES", "Studied"]
 
-TABS = ("epochs", "inside", "sizes", "parameters", "folds")
+TITLES = {
+    "epochs": "By epoch",
+    "inside": "Inside the network",
+    "sizes": "By training size",
+    "parameters": "By parameter",
+    "folds": "Across folds",
+}
+TABS = tuple(TITLES)
 DRAWN = ("overlay", "grid", "groups", "gap")
 KINDS = ("auto", "stratified", "k-fold", "group", "time")
 MOST_PATIENCE, MOST_FOLDS, MOST_REPEATS, MOST_SIZES, MOST_EPOCHS = 10_000, 20, 20, 20, 1_000
+MOST_BATCH, MOST_STOP = 100_000, 1_000
 
 
 def _between(low: int, high: int) -> Callable[[Any], int]:
@@ -40,22 +48,26 @@ class Studied(Chosen):
     Attributes
     ----------
     tab : the open one; "" = the first that has something to show.
+    at : the place that is marked on a chart, as JSON; see `components.pointing`.
     left : names of runs that are left out, one a line.
     names : what names in the logs mean, as JSON; see `components.log_names`.
     metric, drawn, smoothing, patience, half, log_x, log_y, robust, rate : curves by epoch.
     layer, kind : what is looked at inside the network.
     scored : the metric of everything that is fitted again; "" = the usual one of the task.
     folds, splits, repeats : how rows are divided.
-    sizes : how many training sizes; epochs : of networks, 0 = as proposed.
+    sizes : how many training sizes.
+    epochs, batch, stop : of networks: 0 = left out, as Keras has it, never early.
     grown, varied, crossed : whether curves by size, by parameter and cross-validation were asked.
     project : whether curves by size are continued.
     parameter, values, of : the parameter that is varied, what is tried, and of which model.
-    search : the file of search results that is looked at.
+    search : the file of search results that is looked at; scores : which way their scores are
+        better, as JSON from file to true (larger) or false.
     """
 
     PREFIX: ClassVar[str] = "learn_"
 
     tab: str = ""
+    at: str = ""
     left: str = ""
     names: str = ""
     metric: str = "loss"
@@ -75,6 +87,8 @@ class Studied(Chosen):
     repeats: int = 1
     sizes: int = 6
     epochs: int = 0
+    batch: int = 0
+    stop: int = 0
     grown: bool = False
     varied: bool = False
     crossed: bool = False
@@ -83,9 +97,11 @@ class Studied(Chosen):
     values: str = ""
     of: str = ""
     search: str = ""
+    scores: str = ""
 
     READERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
         "tab": one_of("", *TABS),
+        "at": read_text,
         "left": read_text,
         "names": read_text,
         "metric": read_text,
@@ -105,6 +121,8 @@ class Studied(Chosen):
         "repeats": _between(1, MOST_REPEATS),
         "sizes": _between(2, MOST_SIZES),
         "epochs": _between(0, MOST_EPOCHS),
+        "batch": _between(0, MOST_BATCH),
+        "stop": _between(0, MOST_STOP),
         "grown": yes_or_no,
         "varied": yes_or_no,
         "crossed": yes_or_no,
@@ -113,4 +131,5 @@ class Studied(Chosen):
         "values": read_text,
         "of": read_text,
         "search": read_text,
+        "scores": read_text,
     }

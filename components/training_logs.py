@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -17,14 +18,15 @@ from components import cached, results
 from components.asking import Answer, Asked, Request, ask
 from components.log_names import mapping_of
 from components.markup import plain
-from components.state import AppState
+from components.state import AppState, ModelEntry
 from dashboard.contracts import Model, Run
 from dashboard.data import EvalSet
 from dashboard.diagnostics.metrics import METRICS
 from dashboard.errors import DiagnosticsError
-from dashboard.figures.theme import ModelStyle, style_of
+from dashboard.figures.theme import MODEL_COLOURS, ModelStyle, style_of
 from dashboard.learning.inner import curves_of_model
 from dashboard.logs import read_runs
+from dashboard.logs.belonging import group_files
 from dashboard.logs.names import meaning_of
 from dashboard.logs.search_logs import SearchKind
 from dashboard.samples import read_sample
@@ -32,7 +34,7 @@ from dashboard.samples import read_sample
 if TYPE_CHECKING:
     from components.workspaces import Kept
 
-__all__ = ["Logs", "gather_logs", "gather_uploads", "run_styles"]
+__all__ = ["Logs", "gather_logs", "gather_uploads", "run_of", "run_styles"]
 
 _MOST_MODELS = 8
 _QUICK = 2 << 20  # bytes of logs that are read while Home is drawn
@@ -55,18 +57,23 @@ class Logs:
         return [one for one in self.runs if one.name not in left] or list(self.runs)
 
 
+@dataclass(frozen=True, eq=False)
+class _Log:
+    """What is read as one: a file, or the loose files of one training."""
+
+    name: str
+    digest: str
+    contents: Mapping[str, bytes | Path]
+
+
 def gather_logs(state: AppState) -> Logs:
     """Read what was uploaded or comes with the sample, and ask the shown models for theirs."""
     found: list[tuple[str, Run]] = []
-    mapping = mapping_of(state)
-    for name, digest, content in _files(state):
+    for log in _together(_files(state)):
         try:
-            read = partial(_read, state.workspace, name, digest, content, mapping)
-            runs = cached.computed("training log", (name, digest, repr(mapping)), read)
+            found += _runs(state, log)
         except DiagnosticsError as error:
-            st.error(f"**{plain(name)}**: {plain(str(error))}", icon=":material/error:")
-            continue
-        found += [(digest, _called(state, name, runs, run)) for run in runs]
+            st.error(f"**{plain(log.name)}**: {plain(str(error))}", icon=":material/error:")
     n_files = len(found)
     for answer in _carried(state):
         digest = hashlib.sha256(repr(answer.key).encode()).hexdigest()
@@ -81,15 +88,50 @@ def gather_uploads(state: AppState) -> Logs:
     if not files or sum(sizes) > _QUICK:
         return Logs((), "")
     found: list[tuple[str, Run]] = []
-    mapping = mapping_of(state)
-    for name, digest, content in files:
-        read = partial(_read, state.workspace, name, digest, content, mapping)
+    for log in _together(files):
         try:
-            runs = cached.computed("training log", (name, digest, repr(mapping)), read)
+            found += _runs(state, log)
         except DiagnosticsError:
             continue  # the page on learning says why
-        found += [(digest, _called(state, name, runs, run)) for run in runs]
     return _distinct(found, len(found))
+
+
+def run_of(state: AppState, entry: ModelEntry) -> Run | None:
+    """The run in a log file that is a model's own, by the names of both files."""
+    for log in _together(_files(state)):
+        if _owner(state, log.name) is not entry:
+            continue
+        try:
+            runs = _runs(state, log)
+        except DiagnosticsError:
+            continue  # where logs are drawn it is said why
+        if len(runs) == 1:
+            return runs[0][1]
+    return None
+
+
+def _runs(state: AppState, log: _Log) -> list[tuple[str, Run]]:
+    """The digest of a log with each of its runs."""
+    mapping = mapping_of(state)
+    read = partial(_read, state.workspace, log, mapping)
+    runs = cached.computed("training log", (log.name, log.digest, repr(mapping)), read)
+    return [(log.digest, _called(state, log.name, runs, run)) for run in runs]
+
+
+def _together(files: Sequence[tuple[str, str, bytes | Path]]) -> list[_Log]:
+    """Each file on its own, but for those that are one training."""
+    if len(files) < 2:
+        return [_Log(name, digest, {name: content}) for name, digest, content in files]
+    key = tuple((name, digest) for name, digest, _ in files)
+    pairs = [(name, content) for name, _, content in files]
+    found = []
+    for group in cached.computed("log groups", (key,), partial(group_files, pairs)):
+        first, digests = min(group.values()), [files[at][1] for at in group.values()]
+        joined = hashlib.sha256("".join(digests).encode()).hexdigest()
+        digest = joined if len(digests) > 1 else digests[0]
+        contents = {path: files[at][2] for path, at in group.items()}
+        found.append(_Log(files[first][0], digest, contents))
+    return found
 
 
 def _uploads(state: AppState) -> list[tuple[str, str, bytes | Path]]:
@@ -102,29 +144,28 @@ def _uploads(state: AppState) -> list[tuple[str, str, bytes | Path]]:
     ]
 
 
-def _read(
-    kept: Kept | None,
-    name: str,
-    digest: str,
-    content: bytes | Path,
-    mapping: Mapping[str, tuple[str, str]],
-) -> list[Run]:
+def _read(kept: Kept | None, log: _Log, mapping: Mapping[str, tuple[str, str]]) -> list[Run]:
     """The runs in a log; of one that takes long the columns are kept for the next opening."""
-    known = results.recall_runs(kept, name, digest) if kept and not mapping else None
+    known = results.recall_runs(kept, log.name, log.digest) if kept and not mapping else None
     if known is not None:
         return known
     started = time.perf_counter()
-    runs = read_runs({name: content}, mapping=mapping)
+    runs = read_runs(log.contents, mapping=mapping)
     if kept and not mapping and time.perf_counter() - started > _SLOW:
-        results.keep_runs(kept, name, digest, runs)
+        results.keep_runs(kept, log.name, log.digest, runs)
     return runs
 
 
 def _called(state: AppState, file: str, runs: Sequence[Run], run: Run) -> Run:
-    """A single run in `network_history.csv` is that of the model `network.keras`."""
-    stem = Path(file).stem.removesuffix("_history").removesuffix("_log")
-    own = next((one for one in state.entries if Path(one.file).stem == stem), None)
+    """A single run is that of the model whose file has the same name."""
+    own = _owner(state, file)
     return replace(run, name=own.name) if own is not None and len(runs) == 1 else run
+
+
+def _owner(state: AppState, file: str) -> ModelEntry | None:
+    """The model of a log: `network_history.csv` is that of `network.keras`."""
+    stem = Path(file).stem.removesuffix("_history").removesuffix("_log")
+    return next((one for one in state.entries if Path(one.file).stem == stem), None)
 
 
 def _files(state: AppState) -> list[tuple[str, str, bytes | Path]]:
@@ -205,11 +246,14 @@ def _meant(run: Run) -> list[tuple[str, str]]:
 
 
 def run_styles(state: AppState, runs: Sequence[Run]) -> Mapping[str, ModelStyle]:
-    """A model's own run looks like the model; the others take the styles that are free."""
-    models = state.styles()
-    styles: dict[str, Any] = {}
-    free = iter(range(len(models), len(models) + len(runs)))
-    for run in runs:
-        own = next((look for name, look in models.items() if run.name == name), None)
-        styles[run.name] = own if own is not None else style_of(next(free))
-    return styles
+    """A model's own run looks like the model; the others take what no model has, as far as it goes.
+
+    Then come the colours of models that have no run here: two runs look alike last of all.
+    """
+    slots = {one.name: one.slot for one in state.entries}
+    own = {run.name: slots[run.name] for run in runs if run.name in slots}
+    usual = range(len(MODEL_COLOURS))
+    unused = [slot for slot in usual if slot not in slots.values()]
+    elsewhere = [slot for slot in usual if slot in slots.values() and slot not in own.values()]
+    free = chain(unused, elsewhere, count(len(MODEL_COLOURS)))
+    return {run.name: style_of(own[run.name] if run.name in own else next(free)) for run in runs}

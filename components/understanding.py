@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from components import cached
+from components.kind_panels import show_data_doubt, show_data_kind, show_kind
 from components.markup import plain
 from components.panels import show_table
 from components.state import AppState, ModelEntry, forget_widgets
@@ -131,6 +132,7 @@ def show_understood(state: AppState) -> None:
             "or go back to the data that was loaded before.",
             on_click=state.go_back,
         )
+    show_data_doubt(state)
     facts = st.columns(4)
     facts[0].metric("Rows read", f"{state.table.n_read:,}")
     facts[1].metric("Rows evaluated", f"{evalset.ledger.n_evaluated:,}" if evalset else "–")
@@ -215,6 +217,7 @@ def show_columns(state: AppState) -> None:
     ):
         state.step_back()
         _apply(state)
+    show_data_kind(state)
 
 
 def _example(column: pd.Series[Any]) -> str:
@@ -253,6 +256,8 @@ def show_models(state: AppState) -> None:
     for entry in state.entries:
         if entry.table is not None and entry.columns is not None:
             with st.expander(f"Columns of {plain(entry.file)}"):
+                if entry.uploaded:
+                    show_kind(state, entry.key, entry.file)
                 _show_mapping(state, entry)
 
 

@@ -1,7 +1,8 @@
 """The command line. Each command parses, makes one call of the API, writes, and gives an exit code.
 
 Exit codes: 0 everything answered; 1 a model failed and the others are reported, or there is a
-finding of at least `--fail-on`; 2 bad input; 130 stopped with Ctrl+C.
+finding of at least `--fail-on`; 2 bad input; 130 stopped with Ctrl+C (what `learning` has finished
+by then is written).
 """
 
 from __future__ import annotations

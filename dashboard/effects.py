@@ -109,7 +109,7 @@ class _Run:
         if done < n:
             notes = (
                 *notes,
-                f"{plural(done, 'row')} of {count(n)}: more would take {self.name} too long or too "
+                f"{plural(done, 'row')} of {count(n)}: more would take the model too long, or too "
                 "much memory.",
             )
         return Told(self.name, output, answers.space, self.evalset.n, self.level, notes)

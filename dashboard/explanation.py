@@ -167,8 +167,7 @@ def explain_in_stages(
     WorkCancelled : the watcher stopped it; finished blocks stay in the store.
     """
     plan = _settled(model, evalset, options, plan)
-    order = stratified_order(evalset, plan.options.seed)
-    order = order[: most_rows(len(plan.features), len(plan.output_names))]
+    order = _held_order(evalset, plan)
     run = _run(model, evalset, name, plan, store, order)
     run.turn = turn
     reached = 0
@@ -179,6 +178,12 @@ def explain_in_stages(
         run.reach(n)
         reached = n
         yield run.attributions()
+
+
+def _held_order(evalset: EvalSet, plan: Plan) -> IntArray:
+    """The order in which rows are explained, as many as can be held."""
+    order = stratified_order(evalset, plan.options.seed)
+    return order[: most_rows(len(plan.features), len(plan.output_names))]
 
 
 def explain_rows(
@@ -193,12 +198,16 @@ def explain_rows(
 ) -> Attributions:
     """The explanation of these rows, in this order; rows without an answer are left out.
 
+    Rows that stages kept in the same store are not computed again.
+
     Raises
     ------
     ParameterError : positions that are no rows of the data.
     """
     order = _checked(positions, evalset)
-    run = _run(model, evalset, name, _settled(model, evalset, options, plan), store, order)
+    plan = _settled(model, evalset, options, plan)
+    run = _run(model, evalset, name, plan, store, order)
+    run.larger = _held_order(evalset, plan)
     run.reach(len(order))
     return run.attributions()
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from .errors import ParameterError
+from .wording import count, plural
 
 if TYPE_CHECKING:
     from .learning.gathered import Learning
@@ -33,6 +37,7 @@ def add_learning(
     _add_sources(parser)
     _add_rows(parser)
     _add_kinds(parser)
+    _add_files(parser)
     parser.add_argument(
         "--fail-on",
         choices=("warning", "problem"),
@@ -73,6 +78,13 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         **several,
     )
     parser.add_argument("--data", type=Path, metavar="FILE", help="rows to fit models on again")
+    parser.add_argument(
+        "--test-data",
+        type=Path,
+        metavar="FILE",
+        help="rows of the same columns that no fold has; across folds each model is judged on them "
+        "once (default: the test part of --data, where a column tells it)",
+    )
     parser.add_argument(
         "--model",
         action="append",
@@ -156,6 +168,31 @@ def _add_kinds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="default: setting `random_state`")
 
 
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    """What is written beside the curves."""
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="keep finished fits there, and take those that an earlier call kept: what Ctrl+C "
+        "stopped goes on from there",
+    )
+    parser.add_argument(
+        "--out-of-fold",
+        type=Path,
+        metavar="FILE",
+        help="write the answers of --folds for rows held out (.csv, .parquet, .feather, .json), as "
+        "evaluate --predictions reads them; of several models each to a file with its name",
+    )
+    parser.add_argument(
+        "--findings",
+        type=Path,
+        metavar="FILE",
+        help="write verdicts and findings as a table: code, severity, evidence, remedies (.csv, "
+        ".json, .parquet, .feather)",
+    )
+
+
 # ---- what was asked --------------------------------------------------------------------------
 
 
@@ -165,12 +202,12 @@ def _options(given: argparse.Namespace) -> LearningOptions:
     kinds: list[Kind] = []
     if given.sizes is not None:
         kinds.append("sizes")
-    kinds += ["folds"] if given.folds else []
+    kinds += ["folds"] if given.folds or given.out_of_fold else []
     kinds += ["own"] if given.own else []
-    if (kinds or given.parameter or given.values) and not given.model:
+    if (kinds or given.parameter or given.values or given.keep) and not given.model:
         raise ParameterError(
-            "--sizes, --parameter, --folds and --own say something of models: give --data, "
-            "--target and --model."
+            "--sizes, --parameter, --folds, --out-of-fold, --own and --keep say something of "
+            "models: give --data, --target and --model."
         )
     if given.values and not given.parameter:
         raise ParameterError("--values are those of --parameter: give its name.")
@@ -227,8 +264,37 @@ def _roles(given: argparse.Namespace) -> dict[str, Any]:
 # ---- the work --------------------------------------------------------------------------------
 
 
+class _Interrupt:
+    """Ctrl+C while models are fitted: the fits are asked to end, so that what is done is written.
+
+    Before the first fit, and the second time, it ends everything at once.
+    """
+
+    def __init__(self) -> None:
+        self.fitting = False
+        self.asked = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.asked or not self.fitting:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        before = signal.getsignal(signal.SIGINT)
+        ours = threading.current_thread() is threading.main_thread()
+        if not ours or before in (signal.SIG_IGN, None):
+            yield
+            return
+        signal.signal(signal.SIGINT, self)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
 @contextmanager
-def _progress() -> Iterator[None]:
+def _progress(interrupt: _Interrupt) -> Iterator[None]:
     """How far the fits are, on stderr: one line that is written over, or one now and then."""
     from .sandbox.processes import watched
 
@@ -239,6 +305,7 @@ def _progress() -> Iterator[None]:
     def tell(done: int, total: int, sentence: str) -> None:
         nonlocal last, width
         del done, total
+        interrupt.fitting = True
         if time.monotonic() - last < every:
             return
         last = time.monotonic()
@@ -246,7 +313,7 @@ def _progress() -> Iterator[None]:
         sys.stderr.flush()
         width = max(width, len(sentence))
 
-    with watched(tell):
+    with watched(tell, lambda: interrupt.asked):
         yield
     if seen and width:
         sys.stderr.write(f"\r{'':<{width}}\r")
@@ -255,30 +322,65 @@ def _progress() -> Iterator[None]:
 def study_and_write(given: argparse.Namespace, models: Mapping[str, str]) -> int:
     """Draw what was asked for, write it, and say by the exit code whether something failed."""
     from .learning.headless import learning_curves
-    from .report_learning import render_learning, write_learning
 
-    options = _options(given)
-    with _progress():
+    options, interrupt = _options(given), _Interrupt()
+    with interrupt.heard(), _progress(interrupt):
         found = learning_curves(
             dict(models) or None,
             given.data,
             target=given.target[0] if given.target and len(given.target) == 1 else given.target,
+            test_data=given.test_data,
             logs=given.logs,
             searches=given.search,
             size_tables=given.size_table,
             options=options,
             helpers=given.helper,
+            store=given.keep,
             roles=_roles(given),
         )
     for failure in found.failures:
         sys.stderr.write(f"{failure.name}: {failure.message}\n")
+    if not (found.stopped and found.is_empty):
+        _write(found, given)
+    if found.reused:
+        sys.stderr.write(
+            f"{count(found.reused)} of {plural(found.n_done, 'finished fit')} were kept from an "
+            "earlier call and not done again.\n"
+        )
+    if found.stopped:
+        sys.stderr.write(f"sidelight: {_stopped_words(found, given.keep)}\n")
+        return 130
+    return 1 if found.failures or _is_failed(found, given.fail_on) else 0
+
+
+def _write(found: Learning, given: argparse.Namespace) -> None:
+    """The curves, and the files that were asked for beside them."""
+    from .report_learning import render_learning, write_learning
+    from .report_learning_tables import write_findings, write_out_of_fold
+
     if given.output is not None:
         write_learning(found, given.output, given.format)
     else:
         content = render_learning(found, given.format or "text")
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
-    return 1 if found.failures or _is_failed(found, given.fail_on) else 0
+    if given.findings is not None:
+        write_findings(found, given.findings)
+    if given.out_of_fold is not None and not (found.stopped or not found.validations):
+        for path in write_out_of_fold(found, given.out_of_fold):
+            sys.stderr.write(f"Answers out of fold are in {path}.\n")
+
+
+def _stopped_words(found: Learning, keep: Path | None) -> str:
+    if not found.n_done:
+        return "stopped before the first fit was done."
+    done = plural(found.n_done, "finished fit")
+    if keep is None:
+        return (
+            f"stopped; what {done} say is written, and with --keep FOLDER the same command would "
+            "go on from there."
+        )
+    return f"stopped; {done} are kept in {keep}, and the same command goes on from there."
 
 
 def _is_failed(found: Learning, severity: str | None) -> bool:

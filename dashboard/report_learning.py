@@ -47,7 +47,7 @@ from .report_learning_text import (
 )
 from .report_scores import escaped
 from .settings import get_settings
-from .wording import count
+from .wording import count, number
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -66,7 +66,13 @@ def _json(found: Learning, facts: Mapping[str, Any]) -> str:
     content = {
         "provenance": dict(facts),
         "worst": worst_severity(found.findings),
+        "verdicts": [one.to_json() for one in found.verdicts],
         "findings": [one.to_json() for one in found.findings],
+        "fits": {"done": found.n_done, "reused": found.reused, "stopped": found.stopped},
+        "runs": [
+            {"name": one.name, "source": one.source, "settings": dict(one.config)}
+            for one in found.runs
+        ],
         "epochs": [_epochs_as_json(one) for one in found.epochs],
         "rate_searches": [_rates_as_json(one) for one in found.rate_searches],
         "sizes": [_curve_as_json(one, "sizes", found) for one in found.sizes],
@@ -127,6 +133,8 @@ def _curve_as_json(curve: Any, marks: str, found: Learning) -> dict[str, Any]:
         "train": curve.train,
         "validation": curve.validation,
         "fit_seconds": curve.fit_seconds,
+        "fits": curve.n_fits,
+        "fits_done": curve.n_done,
         "rows_given": curve.n_given,
         "folds": curve.folds,
         "notes": list(curve.notes),
@@ -159,6 +167,10 @@ def _folds_as_json(one: Any) -> dict[str, Any]:
         "train": one.train,
         "validation": one.validation,
         "repeats": one.repeats,
+        "apart": one.apart,
+        "rows_apart": one.n_apart,
+        "baseline": one.baseline,
+        "fits": one.n_fits,
         "failures": list(one.failures),
         "notes": list(one.notes),
     }
@@ -276,13 +288,53 @@ def _search_figures(search: SearchResults) -> tuple[go.Figure, ...]:
 
 
 def _findings_part(found: Learning) -> str:
+    """Verdicts, what else was found, and all of it with its numbers."""
+    verdicts, remarks = _found_list(found.verdicts), _found_list(found.remarks)
+    beside = f"<h3>What else was found</h3>{remarks}" if verdicts and remarks else remarks
+    said = verdicts + beside
+    return (
+        f'<section id="findings"><h2>What they say</h2>{said or "<p>Nothing was found.</p>"}'
+        f"{_numbers_table([*found.verdicts, *found.remarks])}</section>"
+    )
+
+
+def _found_list(findings: Sequence[Finding]) -> str:
     items = "".join(
         f"<li><b>{SEVERITY_WORDS[one.severity]}.</b> {escaped(sentence_of(one))} "
         f"<small>{escaped(remedies_of(one))}</small></li>"
-        for one in found.findings
+        for one in findings
     )
-    said = f"<ul>{items}</ul>" if items else "<p>Nothing was found.</p>"
-    return f'<section id="findings"><h2>What they say</h2>{said}</section>'
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _numbers_table(findings: Sequence[Finding]) -> str:
+    """Code, severity and evidence of each, folded away."""
+    if not findings:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escaped(one.subject)}</td><td>{escaped(one.code)}</td>"
+        f"<td>{escaped(one.severity)}</td>"
+        f'<td style="white-space:normal">{escaped(_evidence_words(one))}</td></tr>'
+        for one in findings
+    )
+    names = ("subject", "code", "severity", "evidence")
+    heads = "".join(f'<th scope="col">{name}</th>' for name in names)
+    return (
+        "<details><summary>The numbers behind them</summary>"
+        f'<div class="scroll"><table class="scores"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def _evidence_words(one: Finding) -> str:
+    def said(value: float | int | str) -> str:
+        if isinstance(value, str):
+            return value
+        return count(value) if isinstance(value, int) else number(float(value))
+
+    return ", ".join(
+        f"{name.replace('_', ' ')} {said(value)}" for name, value in one.evidence.items()
+    )
 
 
 def _html(found: Learning, facts: Mapping[str, Any]) -> str:
@@ -339,7 +391,9 @@ def render_learning(found: Learning, form: str) -> bytes:
     if found.is_empty:
         reasons = " ".join(f"{one.name}: {one.message}" for one in found.failures)
         raise ParameterError(f"No curve could be drawn. {reasons}".strip())
-    facts = {"data": found.data, "data_digest": found.digest, "versions": package_versions()}
+    rows = found.evalset
+    facts: dict[str, Any] = {"data": "" if rows is None else rows.name}
+    facts |= {"data_digest": "" if rows is None else rows.digest, "versions": package_versions()}
     if form == "arrow":
         return _arrow(found)
     if form == "csv":

@@ -45,14 +45,15 @@ def remedies_of(one: Finding) -> str:
     return f"What to do, the most promising first: {steps}." if steps else ""
 
 
-def _verdict_lines(found: Learning) -> Iterator[str]:
-    """What each model or run is told, the first finding of each being its verdict."""
-    for one in found.findings:
-        yield f"{SEVERITY_WORDS[one.severity]} ({one.code}). {sentence_of(one)}"
-        if one.remedies:
-            yield f"  {remedies_of(one)}"
-    if found.findings:
-        yield ""
+def _finding_lines(found: Learning) -> Iterator[str]:
+    """One verdict for each model or run, the worst first; then what else was found."""
+    for some in (found.verdicts, found.remarks):
+        for one in some:
+            yield f"{SEVERITY_WORDS[one.severity]} ({one.code}). {sentence_of(one)}"
+            if one.remedies:
+                yield f"  {remedies_of(one)}"
+        if some:
+            yield ""
 
 
 def _pm(mean: float, sd: float) -> str:
@@ -160,7 +161,7 @@ def _search_lines(found: Learning) -> Iterator[str]:
 
 
 def text_of(found: Learning) -> str:
-    lines = [*_verdict_lines(found), *_epoch_lines(found), *_size_lines(found)]
+    lines = [*_finding_lines(found), *_epoch_lines(found), *_size_lines(found)]
     lines += [*_parameter_lines(found), *_fold_lines(found), *_search_lines(found)]
     lines += [f"- {note}" for note in dict.fromkeys(notes_of(found))]
     return "\n".join(lines).rstrip() + "\n"

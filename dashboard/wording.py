@@ -108,8 +108,9 @@ def count(x: float) -> str:
 
 
 def plural(n: float, noun: str) -> str:
-    """`1 row`, `2,400 rows`, `3 classes`."""
-    ending = "" if n == 1 else ("es" if noun.endswith(("s", "x", "ch")) else "s")
+    """`1 row`, `2,400 rows`, `3 classes`, `2 epochs`."""
+    hissing = noun.endswith(("s", "x", "ch")) and not noun.endswith("epoch")
+    ending = "" if n == 1 else ("es" if hissing else "s")
     return f"{count(n)} {noun}{ending}"
 
 

@@ -19,13 +19,13 @@ loading.show_link_problems(session)
 panels.needs(session)
 answer = st.container()
 with panels.guard_page("The importances"):
-    importances, found = importance_panels.measured(session)
-    importance_panels.show_headline(importances, answer)
+    importances, found, waiting = importance_panels.measured(session)
+    importance_panels.show_headline(importances, waiting, answer)
     importance_panels.show_importances(session, importances, found)
 with panels.guard("The dependence"):
     attribution_panels.show_clicked_feature(session, found)
 with panels.guard("The agreement"):
-    importance_agreement.show_agreement(session, importances)
+    importance_agreement.show_agreement(session, importances, waiting)
 with panels.guard("Training against evaluation"):
     importance_gaps.show_gaps(session, importances)
 with panels.guard("Each feature by itself"):

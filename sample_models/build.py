@@ -144,9 +144,9 @@ NOTES: dict[str, list[str]] = {
         "learning: a small, a reference and a large network (4, 16, 512 and 512 units) on labels "
         "of which 15 % are drawn anew (the large one overfits from the first epochs, the small one "
         "does not); a learning rate that is too high; dropout, whose logged training loss is far "
-        "above the real one (.184 logged, .065 measured without dropout at the end); inputs times "
-        "255, with histograms of every layer (the first one is saturated and its gradients "
-        "vanish).",
+        "above the real one (.184 logged, .065 measured without dropout at the end); the "
+        "pixels as they are (0 to 16) times 255, with histograms of every layer (the first one is "
+        "saturated and its gradients vanish).",
     ],
     "diabetes": ["Set the split to `train` to see the unpruned tree's R² of 1."],
     "demand": [

@@ -66,7 +66,7 @@ STORIES = (
         (16, 16),
         0.01,
         activation="tanh",
-        scale=255 * 16,
+        scale=16 * 255,  # the pixels as they are, 0 to 16, times 255
         has_histograms=True,
     ),
 )

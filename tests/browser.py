@@ -284,13 +284,15 @@ class Traffic:
 
 
 SETTLE = 0.3
+_POLL_MS = 50  # each frame would keep a processor busy, with the text of a page above all
 _IS_IDLE = """(settle) => {
     const app = document.querySelector('[data-testid=stApp]');
     const main = document.querySelector('[data-testid=stMain]');
-    const idle = app && main && main.innerText.trim() !== ''
+    const idle = app && main
         && app.getAttribute('data-test-script-state') === 'notRunning'
         && !document.querySelector('[data-testid=stSkeleton]')
-        && !document.querySelector('[data-stale=true]');
+        && !document.querySelector('[data-stale=true]')
+        && main.innerText.trim() !== '';
     const now = performance.now();
     if (!idle) window.idleSince = undefined;
     else if (window.idleSince === undefined) window.idleSince = now;
@@ -304,7 +306,8 @@ def wait_until_idle(page: Any, seconds: float = 60) -> None:
     The quiet time matters: right after a click the script has not started yet.
     """
     page.evaluate("() => { window.idleSince = undefined }")
-    page.wait_for_function(_IS_IDLE, arg=SETTLE * 1000, timeout=seconds * 1000)
+    timeout = seconds * 1000
+    page.wait_for_function(_IS_IDLE, arg=SETTLE * 1000, timeout=timeout, polling=_POLL_MS)
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,8 @@ asked anything of another machine.
 
 from __future__ import annotations
 
+import compileall
+import json
 import os
 import shutil
 import tempfile
@@ -62,22 +64,37 @@ UNCHECKED.clear()
 # What takes longest comes first, so that no process is left alone with it at the end.
 LONG = (
     "test_hostile.py",
-    "test_workspaces.py",
-    "test_pages.py",
-    "test_workspace_browser.py",
-    "test_browser.py",
     "test_browser_explaining.py",
+    "test_browser.py",
+    "test_workspace_browser.py",
+    "test_browser_formats.py",
+    "test_pages.py",
+    "test_workspaces.py",
     "test_browser_learning.py",
+    "test_loading.py",
     "test_learning_page.py",
     "test_explaining_pages.py",
-    "test_truth_table.py",
-    "test_browser_formats.py",
-    "test_confined.py",
-    "test_loading.py",
+    "test_progress.py",
     "test_report.py",
-    "test_engine_matrix.py",
+    "test_gradients.py",
+    "test_confined.py",
     "test_intervals.py",
+    "test_truth_table.py",
+    "test_engine_matrix.py",
+    "test_housing.py",
+    "test_opening.py",
+    "test_inner_curves.py",
+    "test_pool.py",
+    "test_inspection.py",
+    "test_shelf.py",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the project once: confined workers may keep nothing, each would do it anew."""
+    if not hasattr(config, "workerinput"):
+        for folder in ("dashboard", "components", "pages"):
+            compileall.compile_dir(ROOT / folder, quiet=2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -197,6 +214,10 @@ def axe_baseline(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> froz
 
     assert set(axe_violations(page)) <= axe_baseline
     """
+    # found once for all processes of this run, whose folders lie beside each other
+    kept = tmp_path_factory.getbasetemp().with_name("axe-of-stock.json")
+    if "PYTEST_XDIST_WORKER" in os.environ and kept.exists():
+        return frozenset(json.loads(kept.read_text()))
     folder = tmp_path_factory.mktemp("stock")
     script = folder / "stock.py"
     script.write_text(STOCK_APP, encoding="utf-8")
@@ -207,4 +228,7 @@ def axe_baseline(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> froz
         wait_until_idle(opened)
         found = frozenset(axe_violations(opened))
         opened.close()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        (folder / "found").write_text(json.dumps(sorted(found)))
+        (folder / "found").replace(kept)
     return found

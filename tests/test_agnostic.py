@@ -28,7 +28,7 @@ from dashboard.explainers.coalitions import (
     solve,
     stratified_mean,
 )
-from dashboard.explainers.mixing import LOG_ODDS_BOUND
+from dashboard.explainers.mixing import LOG_ODDS_BOUND, Questions, Stock
 from dashboard.explainers.subjects import EngineResult, Subject
 
 TARGET = OutputSpace.TARGET
@@ -427,12 +427,28 @@ def test_a_model_that_raises_on_mixed_rows_says_what_it_said(rows: np.ndarray) -
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_answers_that_are_no_numbers_are_refused(bad: float, rows: np.ndarray) -> None:
+def test_rows_that_have_no_number_once_they_are_mixed_are_left_out(
+    bad: float, rows: np.ndarray
+) -> None:
     def holey(given: np.ndarray) -> np.ndarray:
         return np.where((given[:, 0] > 1) & (given[:, 1] < -1), bad, given[:, 0])
 
-    with pytest.raises(NotApplicable, match=r"some of the .*rows.* with no finite number"):
-        run(PermutationEngine(), subject(holey, tuple("abcdef")), rows[:20], rows[20:])
+    background = rows[20:]
+    sound = np.isfinite(holey(background))
+    known = background[sound]
+    explained = rows[:20][np.isfinite(holey(rows[:20]))]
+    meets = (explained[:, 0] > 1) & (known[:, 1] < -1).any()
+    meets |= (explained[:, 1] < -1) & (known[:, 0] > 1).any()
+    assert 0 < meets.sum() < len(explained)
+    for engine in (ExactEngine(), KernelEngine(), PermutationEngine()):
+        found = run(engine, subject(holey, tuple("abcdef")), explained, background)
+        assert found.kept is not None
+        assert found.kept.tolist() == np.flatnonzero(~meets).tolist()
+        assert found.base == pytest.approx(known[:, 0].mean())
+        apart = explained[~meets, 0] - known[:, 0].mean()
+        np.testing.assert_allclose(found.values[:, 0, 0], apart, atol=1e-9)
+        left = f"{len(known)} of {len(background)} background rows stand in"
+        assert any(left in note for note in found.notes) is (len(known) < len(background))
 
 
 def test_answers_of_another_shape_are_refused(rows: np.ndarray) -> None:
@@ -597,3 +613,83 @@ def test_real_models_of_every_kind_add_up() -> None:
                 X.to_numpy()[20:60],
             )
             np.testing.assert_allclose(found.values[0], values, atol=1e-9, err_msg=name)
+
+
+def test_what_a_call_takes_whatever_it_holds_makes_no_more_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A forest of threads takes a while for one row and hardly longer for a thousand."""
+    monkeypatch.setattr("dashboard.explainers.mixing.GOAL_SECONDS", 0.02)
+    sizes: list[int] = []
+
+    def fixed(X: Any) -> Any:
+        sizes.append(len(X))
+        time.sleep(0.03)
+        return np.asarray(X)[:, 0]
+
+    rows, names = np.random.default_rng(0).normal(size=(500, 3)), ("x0", "x1", "x2")
+    questions = Questions(subject(fixed, names), TARGET, Watch())
+    stock, at = Stock(rows, names), np.repeat(np.arange(500)[:, None], 3, axis=1)
+    np.testing.assert_array_equal(questions.ask(stock, at, at[:, 0])[:, 0], rows[:, 0])
+    assert len(sizes) < 60 and max(sizes) > 30  # of 250 where two rows a call are kept
+
+    def by_row(X: Any) -> Any:
+        sizes.append(len(X))
+        time.sleep(0.004 * len(X))
+        return np.asarray(X)[:, 0]
+
+    sizes.clear()
+    Questions(subject(by_row, names), TARGET, Watch()).ask(stock, at[:60], at[:60, 0])
+    assert max(sizes) <= 20  # .02 s is five of its rows
+
+
+# ---- more coalitions than can be asked --------------------------------------------------------
+
+
+GROUPS = ((0, 1), (2, 3, 4), (5, 6))
+
+
+def _grouped(given: Any) -> Any:
+    """A straight part, and three groups of features that act together."""
+    a = np.asarray(given, dtype=np.float64)
+    straight = a @ np.linspace(-1, 1, a.shape[1])
+    together = a[:, 0] * a[:, 1] + 2 * a[:, 2] * a[:, 3] * a[:, 4]
+    return straight + together + np.maximum(a[:, 5], 0) * a[:, 6]
+
+
+def _grouped_truth(row: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Exact values: a group's features share its part, by enumeration within the group alone."""
+    weights = np.linspace(-1, 1, len(row))
+    found = weights * (row - background.mean(axis=0))
+    for group in GROUPS:
+        outside = np.zeros((len(background), len(row)))
+        m, worth = len(group), {}
+        for taken in itertools.product((False, True), repeat=m):
+            outside[:, group] = np.where(taken, row[list(group)], background[:, group])
+            worth[taken] = (_grouped(outside) - outside @ weights).mean()
+        for at, feature in enumerate(group):
+            for taken, value in worth.items():
+                s = sum(taken) - taken[at]
+                share = math.factorial(s) * math.factorial(m - s - 1) / math.factorial(m)
+                found[feature] += value * (share if taken[at] else -share)
+    return found
+
+
+@pytest.mark.parametrize("engine", [KernelEngine(), PermutationEngine()], ids=lambda one: one.key)
+def test_sampled_coalitions_of_many_features_are_within_their_stated_errors(engine: Any) -> None:
+    """Of 16 features there are 65,534 coalitions, of which Kernel SHAP asks 544."""
+    rng = np.random.default_rng(0)
+    rows, background = rng.normal(size=(4, 16)), rng.normal(size=(12, 16))
+    truth = np.stack([_grouped_truth(row, background) for row in rows])
+    asked = subject(_grouped, tuple(f"x{at}" for at in range(16)))
+    found = [run(engine, asked, rows, background, random_state=seed) for seed in range(4)]
+    apart = np.stack([one.values[:, :, 0] - truth for one in found])
+    errors = np.stack([one.errors[:, :, 0] for one in found])
+    assert (errors > 0).mean() > 0.5  # nothing was enumerated
+    assert (np.abs(apart) <= 1.96 * errors + 1e-9).mean() > 0.93
+    assert (np.abs(apart) <= 5 * errors + 1e-9).all()
+    assert np.sqrt((apart**2).mean() / (truth**2).mean()) < 0.1
+    # and they are not wide for nothing
+    assert 0.3 < np.sqrt((apart**2).mean() / (errors**2).mean()) < 1.2
+    if engine.key == "kernel":
+        assert "544 coalitions a row" in found[0].notes[0]

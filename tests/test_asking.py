@@ -134,6 +134,47 @@ def test_models_are_loaded_beside_what_is_computed() -> None:
     assert loaded[-1] == "late" and sorted(loaded) == sorted(names)
 
 
+GATE = threading.Event()
+
+
+def _two_questions() -> None:
+    import pandas as pd
+    import streamlit as st
+
+    from components.asking import Request, ask, n_waiting
+    from components.entries import ModelEntry
+    from components.state import AppState
+    from dashboard.data import evalset_from_frame
+    from tests.test_asking import GATE
+
+    frame = pd.DataFrame({"a": range(8), "y": range(8)})
+    entries = [ModelEntry(key=name, name=name, file=name, slot=0) for name in ("one", "two")]
+    state = st.session_state.setdefault("mine", AppState(entries=entries))
+    state.evalset = state.evalset or evalset_from_frame(frame, target="y")
+
+    def work(model, evalset, asked):  # type: ignore[no-untyped-def]
+        if asked.job.title == "two":
+            GATE.wait(10)
+        asked.post(1)
+
+    requests = [Request(one, "k", (state.scope,), one.name, work) for one in state.entries]
+    st.text(f"{len(ask(state, requests))} there, {n_waiting()} at work")
+
+
+def test_models_without_an_answer_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamlit.testing.v1 import AppTest
+
+    monkeypatch.setattr("components.asking._PATIENCE", 0.1)  # as if somebody draws it again
+    GATE.clear()
+    at = AppTest.from_function(_two_questions).run()
+    assert not at.exception
+    assert at.text[0].value == "1 there, 1 at work"
+    assert any("1 of 2 models so far" in one.value for one in at.markdown)
+    GATE.set()
+    monkeypatch.setattr("components.asking._PATIENCE", 10.0)
+    assert at.run().text[0].value == "2 there, 0 at work"
+
+
 def test_one_line_says_how_far_all_questions_are() -> None:
     gate = threading.Event()
 

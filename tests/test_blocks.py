@@ -21,6 +21,7 @@ from dashboard.explainers.blocks import (
     read_block,
     read_plan,
 )
+from dashboard.explainers.staging import Collected
 from dashboard.explainers.subjects import Offer
 from dashboard.frames import Frame, FrameError
 
@@ -56,6 +57,36 @@ read = partial(read_block, asked=4, n_features=2, n_outputs=2)
 def sent(block: Block, **changes: Any) -> Frame:
     header, arrays = encode_block(block)
     return Frame(json.loads(json.dumps({**header, **changes})), tuple(arrays))
+
+
+def _part(n: int, sampled: bool) -> Block:
+    values = np.ones((n, 2, 2))
+    return replace(
+        BLOCK,
+        kept=np.arange(n),
+        values=values,
+        predictions=BLOCK.base + values.sum(axis=1),
+        errors=np.full_like(values, 0.5) if sampled else None,
+    )
+
+
+def test_rows_that_are_expected_have_room_at_once_and_exact_ones_no_error() -> None:
+    collected = Collected(np.arange(1_000), 2, 2, expected=600)
+    collected.add(_part(200, False), 200)
+    first = collected.fields(OutputSpace.LOG_ODDS)
+    held = first["values"].base
+    assert held.shape == (600, 2, 2) and first["errors"] is None
+    collected.add(_part(400, True), 400)
+    both = collected.fields(OutputSpace.LOG_ODDS)
+    assert both["values"].base is held  # nothing was copied
+    assert both["errors"].shape == (600, 2, 2)
+    assert both["errors"][:200].max() == 0 and both["errors"][200:].min() == 0.5
+    collected.expected = 1_000
+    collected.add(_part(400, False), 400)
+    more = collected.fields(OutputSpace.LOG_ODDS)
+    assert more["errors"].shape == more["values"].shape == (1_000, 2, 2)
+    assert more["errors"][200:600].min() == 0.5 and more["errors"][600:].max() == 0
+    assert more["values"].min() == 1 and (first["values"] == 1).all()
 
 
 def test_a_plan_comes_back() -> None:

@@ -59,7 +59,7 @@ def test_an_older_workspace_has_the_defaults() -> None:
         ("row", True),
         ("row", "7"),
         ("background", 0),
-        ("background", 10**9),
+        ("background", 5_001),  # what the control takes: a link cannot ask for more
         ("rows", 5),
         ("repeats", 0),
         ("repeats", 51),

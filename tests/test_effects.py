@@ -405,7 +405,7 @@ def test_a_slow_model_answers_fewer_rows_and_says_so() -> None:
     effect = only(feature_effects(model, evalset, ["a"], n_points=20, seconds=0.4, name="snail"))
     assert 2 <= effect.n < 100 and effect.n_given == 100
     assert effect.notes == (
-        f"{effect.n} rows of 100: more would take snail too long or too much memory.",
+        f"{effect.n} rows of 100: more would take the model too long, or too much memory.",
     )
 
 
@@ -576,6 +576,21 @@ def test_single_rows_can_be_clicked(pairs: dict[str, list[FeatureEffect]]) -> No
     assert not [
         t for t in figures.plot_effects(pairs["pdp income"]).data if t.name == "single rows"
     ]
+    assert all("markers" in trace.mode for trace in singles)  # a browser selects no bare line
+
+
+def test_single_rows_of_models_side_by_side_have_one_scale(
+    pairs: dict[str, list[FeatureEffect]],
+) -> None:
+    centred = [one.centred() for one in pairs["pdp income"]]
+    drawn = [figures.plot_effects(one, curves=True, among=centred) for one in centred]
+    assert drawn[0].layout.yaxis.range == drawn[1].layout.yaxis.range
+    low, high = drawn[0].layout.yaxis.range
+    for one in centred:
+        assert one.curves is not None
+        assert low < one.curves[:40].min() and one.curves[:40].max() < high
+    alone = figures.plot_effects(centred[1], curves=True).layout.yaxis.range
+    assert alone != drawn[1].layout.yaxis.range
 
 
 def test_where_hardly_any_row_lies_is_shaded(pairs: dict[str, list[FeatureEffect]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from dashboard.diagnostics.run_groups import group_runs
 from dashboard.diagnostics.schedules import compute_schedule
 from dashboard.errors import NotApplicable, ParameterError
 from dashboard.figures.epoch_lines import Frame, log_ticks, thin
+from dashboard.figures.theme import ink, style_of
+from dashboard.wording import number
 from tests.logged import falling, logged, sample_run
 
 HOSTILE = "<b>x</b>%{y}$a$"
@@ -114,10 +117,14 @@ def test_fifty_runs_stay_under_five_thousand_marks(smoothing: float) -> None:
     curves = compute_epoch_curves(runs, smoothing=smoothing)
     figure = figures.plot_epoch_curves(curves, robust=True)
     assert 2_000 < _marks(figure) < 5_000
-    assert "of 99,888 values, at most" in _caption(figure) and "px off" in _caption(figure)
+    assert "of 99,888 values: lines are off by at most" in _caption(figure)
     assert "lie outside of the range shown" in _caption(figure)
     assert not figure.layout.showlegend and "strong: run 0, the best" in figure.layout.title.text
-    assert len(figure.data) < 30  # lines of one colour are one trace
+    assert len(figure.data) < 10  # all grey lines of one part are one trace
+    assert {one.line.color for one in figure.data if one.line.color} == {
+        ink("light").muted,
+        style_of(0).colour,
+    }
     if smoothing:
         return
     assert _marks(figures.plot_gap(curves)) < 5_000
@@ -165,7 +172,7 @@ def test_the_rate_has_its_own_axis(plain: dict[str, go.Figure]) -> None:
     assert (
         figure.layout.yaxis2.side == "right" and "dotted: learning rate" in figure.layout.title.text
     )
-    assert "drawn in the overlay alone" in _caption(plain["grid"])
+    assert "dotted: learning rate" in plain["grid"].layout.title.text
     assert len(plain["grid"].layout.annotations) == 3
 
 
@@ -192,12 +199,11 @@ def test_the_search_shows_what_it_says(plain: dict[str, go.Figure]) -> None:
     figure, search = plain["search"], _search()
     (band,) = figure.layout.shapes
     assert (band.x0, band.x1) == (search.low, search.high)
-    assert [note.text.rsplit(" ", 1)[0] for note in figure.layout.annotations] == [
-        "steepest descent",
-        "minimum",
-        "turning point",
-        "suggested",
-    ] or len(figure.layout.annotations) == 4
+    *marks, suggested = [note.text for note in figure.layout.annotations]
+    named = ("steepest descent", "minimum", "turning point")
+    rates = (search.steepest, search.minimum, search.turning)
+    assert marks == [f"{name} {number(rate)}" for name, rate in zip(named, rates, strict=True)]
+    assert suggested == "suggested"
     assert "not finite, drawn as crosses" in _caption(figure)
     assert _caption(figure).startswith(search.reason)
 
@@ -227,3 +233,29 @@ def test_wrong_calls_are_refused() -> None:
         figures.plot_rate_search([])
     with pytest.raises(ParameterError):
         figures.plot_epoch_groups([])
+
+
+def test_each_panel_has_its_own_learning_rate() -> None:
+    rates = np.geomspace(0.1, 0.001, 40)
+    rated = [logged(np.exp(-np.arange(40) / 9), name=name, rates=rates) for name in "abc"]
+    figure = figures.plot_epoch_curves(
+        compute_epoch_curves([*rated, falling(40, 1, name="unrated")]), layout="grid", rate=True
+    )
+    dotted = [
+        one for one in figure.data if one.line.dash == "dot" and one.yaxis in ("y5", "y6", "y7")
+    ]
+    assert [(one.xaxis, one.yaxis) for one in dotted] == [("x", "y5"), ("x2", "y6"), ("x3", "y7")]
+    for one in dotted:
+        np.testing.assert_allclose([one.y[0], one.y[-1]], [0.1, 0.001], rtol=1e-6)
+    axes = [figure.layout[f"yaxis{k}"] for k in (5, 6, 7, 8)]
+    assert [one.overlaying for one in axes] == ["y", "y2", "y3", "y4"]
+    assert {one.type for one in axes} == {"log"} and {one.side for one in axes} == {"right"}
+    assert [one.showticklabels for one in axes] == [False, False, None, False]
+
+
+def test_runs_that_count_differently_say_so_below_the_chart() -> None:
+    boosted = logged([3.0, 2.0], name="boosted")
+    counted = tuple(replace(one, unit="iteration") for one in boosted.series)
+    runs = [logged([3.0, 2.0], name="net"), replace(boosted, series=counted)]
+    figure = figures.plot_epoch_curves(compute_epoch_curves(runs))
+    assert figure.layout.xaxis.title.text.startswith("Epoch or iteration, as each run counts")

@@ -179,7 +179,16 @@ def test_overfitting_from_the_first_epochs_asks_for_a_smaller_model() -> None:
     found = _by_code(logged(np.exp(-at / 5), 0.5 + 0.02 * at))["overfitting"]
     assert found.evidence["from_first_epochs"] == 1 and found.remedies[0] == "a smaller model"
     trees = _by_code(logged(np.exp(-at / 5), 0.5 + 0.02 * at, unit="iteration"))["overfitting"]
-    assert trees.remedies[0] == "smaller trees" and "patience 5" in trees.remedies[1]
+    assert trees.remedies[0] == "smaller trees" and "patience 10" in trees.remedies[1]
+    run = logged(np.exp(-at / 5), 0.5 + 0.02 * at)
+    (told,) = [one for one in find_in_epochs(run, 7) if one.code == "overfitting"]
+    assert "patience 7" in " ".join(told.remedies)  # as chosen, also where curves are given
+    (told,) = [
+        one
+        for one in find_in_epochs(compute_epoch_curves([run], patience=3))
+        if one.code == "overfitting"
+    ]
+    assert "patience 3" in " ".join(told.remedies)
 
 
 def _with_accuracy(train: Any, validation: Any, run: Run) -> Run:
@@ -217,6 +226,12 @@ def test_losses_that_are_not_finite(bad: float) -> None:
     assert found.severity == "problem" and found.at == 12
     assert found.evidence["n_not_finite"] == 8 and "8 of 20 values" in found.sentence
     assert found.remedies[0] == "divide the learning rate by 10"
+    held = _by_code(logged(np.exp(-np.arange(20) / 5), train))["non_finite"]
+    assert (held.severity, held.evidence["part"]) == ("problem", "validation")
+    assert "look at the validation rows" in held.remedies[0]
+    share = Series("accuracy", "validation", np.arange(20), 1 - train, "epoch")
+    other = Series("accuracy", "train", np.arange(20), np.linspace(0.5, 0.9, 20), "epoch")
+    assert _by_code(Run("r", "test", (other, share)))["non_finite"].severity == "warning"
     nothing = _by_code(logged([bad] * 5))
     assert set(nothing) == {"non_finite", "no_validation"}
 
@@ -277,3 +292,31 @@ def test_configurations_are_judged_by_their_seeds() -> None:
     (alone,) = find_in_groups(groups(0.2, 1))
     assert alone.code == "undecided" and "Without a second run" in alone.sentence
     assert find_in_groups(groups(0.2, 4)[:1]) == []
+
+
+def test_the_best_epoch_is_the_one_that_charts_mark() -> None:
+    for name in ("loans", "digits"):
+        run = sample_run(name)
+        (curve,) = compute_epoch_curves([run])
+        for one in find_in_epochs(run):
+            assert "noise" not in one.sentence and "allows" not in one.sentence
+            if one.code == "overfitting":
+                assert one.at == curve.best
+                assert f"is best at epoch {curve.best} (.166)" in one.sentence
+                assert "averaged over 3 epochs" in one.sentence
+
+
+def test_a_stray_best_value_is_told_from_the_best_level() -> None:
+    at = np.arange(60)
+    validation = 0.3 + np.exp(-at / 3) + 0.02 * np.clip(at - 15, 0, None)
+    validation[50] = 0.1
+    found = _by_code(logged(np.exp(-at / 20), validation))["overfitting"]
+    assert found.at is not None and found.at < 20
+    assert "its best single value, at epoch 50, is an exception" in found.sentence
+
+
+def test_a_search_for_a_rate_is_to_explode() -> None:
+    rates = np.geomspace(1e-5, 1, 60)
+    losses = 2.0 - np.linspace(0, 1.5, 60) + np.clip(np.arange(60) - 45, 0, None) ** 2
+    assert find_in_epochs(logged(losses, rates=rates, unit="batch")) == []
+    assert "diverging" in {one.code for one in find_in_epochs(logged(losses, unit="batch"))}

@@ -258,3 +258,10 @@ def test_runs_of_different_length_and_gaps_in_a_band() -> None:
 def test_runs_without_configuration_stand_alone() -> None:
     runs = [logged([1.0], name="a"), logged([2.0], name="b")]
     assert [one.name for one in group_runs(compute_epoch_curves(runs))] == ["a", "b"]
+
+
+def test_a_seed_alone_is_no_configuration() -> None:
+    named = {"small_seed0": 0, "small_seed1": 1, "large_seed0": 0}
+    runs = [logged([1.0], name=name, config={"seed": seed}) for name, seed in named.items()]
+    groups = group_runs(compute_epoch_curves(runs))
+    assert [len(one.runs) for one in groups] == [2, 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import skops.io
 from sklearn.linear_model import LinearRegression, Ridge
 from streamlit.testing.v1 import AppTest
 
+from components.importance_asking import Wish, _steps
 from components.importance_controls import open_feature
 from components.state import AppState
+from dashboard.data import evalset_from_frame
 from dashboard.figures import Clicked
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,6 +103,26 @@ def test_every_tab_of_a_row_and_of_the_explanations() -> None:
     assert "groups" in groups
     assert "rows that Linear regression gets most wrong" in cohort
     assert at.query_params["closer"] == "cohort"
+    at.session_state["closer"] = at.tabs[1].label
+    at.session_state["exact-pairs"] = True
+    said = "\n".join(str(one.value) for one in _sound(at.run()).caption)
+    assert "a row of pairs does not sum to the contribution shown there" in said
+    assert "Measured against the trees' own counts" in said
+    _single_rows(at)
+
+
+def _single_rows(at: AppTest) -> None:
+    """A chart a model, on one scale, whose lines tell which row they are."""
+    at.session_state["closer"] = next(tab.label for tab in at.tabs)
+    _sound(at.run())
+    _sound(at.button_group(key="effect-kind").set_value("ice").run())
+    drawn = [json.loads(one.proto.spec) for one in at.get("plotly_chart")]
+    singles = [
+        one for one in drawn if any(trace.get("name") == "single rows" for trace in one["data"])
+    ]
+    assert len(singles) == 2
+    assert singles[0]["layout"]["yaxis"]["range"] == singles[1]["layout"]["yaxis"]["range"]
+    assert any("Click a line" in str(one.value) for one in at.caption)
 
 
 @pytest.mark.slow
@@ -132,6 +155,17 @@ def test_importances_that_models_count_themselves() -> None:
     _sound(at.switch_page(_page("importances")).run())
     assert "sl-headline" in _html(at)
     assert at.query_params["method"] == "native"
+
+
+def test_many_columns_are_shuffled_once_before_they_are_shuffled_often() -> None:
+    few, many = (
+        evalset_from_frame(pd.DataFrame(np.eye(9, m + 1)).add_prefix("c"), target="c0")
+        for m in (5, 300)
+    )
+    wish = Wish("rmse", 5, 10_000, "alone", "", 0)
+    assert _steps(wish, few) == [(2_000, 5)]
+    assert _steps(wish, many) == [(2_000, 1), (2_000, 5)]
+    assert _steps(replace(wish, repeats=1), many) == [(2_000, 1)]
 
 
 def _labelled(found: Any, label: str) -> Any:
@@ -196,6 +230,27 @@ def test_shuffling_as_chosen_in_the_link_and_by_hand() -> None:
     (chart, *_) = [json.loads(one.proto.spec)["layout"]["meta"] for one in at.get("plotly_chart")]
     assert chart["name"] == "importances-drop-column" and "body" in chart["features"]
 
+    # among the methods of one model once it was fitted again for that, with a way to it before
+    _state(at).explore(method="shap", compared="linear.skops", together="alone")
+    _sound(at.run())
+    assert not _compares(at, "Drop-column")
+    at.button(key="compare-dropped").click()
+    _sound(at.run())
+    assert _state(at).explored.method == "drop"
+    at.button(key="refit").click()
+    _sound(at.run())
+    _state(at).explore(method="shap")
+    _sound(at.run())
+    assert _compares(at, "Drop-column")
+    assert not [one for one in at.button if one.key == "compare-dropped"]
+
+
+def _compares(at: AppTest, method: str) -> bool:
+    """Whether a method is among those compared."""
+    figures = [json.loads(one.proto.spec) for one in at.get("plotly_chart")]
+    (places,) = [one for one in figures if one["layout"]["meta"]["name"] == "places-of-features"]
+    return any(method in str(one) for one in places["layout"]["xaxis"]["ticktext"])
+
 
 @pytest.mark.parametrize("name", PAGES)
 def test_predictions_alone_need_a_model(name: str) -> None:
@@ -214,3 +269,30 @@ def test_every_sample_on_every_page(sample: str, name: str) -> None:
     assert "sl-how" in said
     for entry in _state(at).shown:
         assert entry.name.split(",")[0] in said
+
+
+def test_importances_are_those_of_the_class_in_focus() -> None:
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+
+    rows = load_iris(as_frame=True).frame
+    names = list(rows.columns[:4])
+    rows["kind"] = np.array(["setosa", "versicolor", "virginica"])[rows.pop("target")]
+    model = LogisticRegression(max_iter=1_000).fit(rows[names], rows["kind"])
+    at = AppTest.from_file(APP, default_timeout=300)
+    at.run()
+    at.file_uploader(key="upload-data").upload("d.csv", rows.to_csv(index=False).encode()).run()
+    at.file_uploader(key="upload-models").upload("m.skops", skops.io.dumps(model)).run()
+    _sound(at.switch_page(_page("importances")).run())
+
+    def drawn() -> tuple[str, str]:
+        figure = json.loads(at.get("plotly_chart")[0].proto.spec)
+        return figure["layout"]["title"]["text"], json.dumps(figure["data"])
+
+    found = {}
+    for place, kind in enumerate(("setosa", "versicolor", "virginica")):
+        focus = next(box for box in at.selectbox if box.label == "Answer for")
+        _sound(focus.set_value(place).run())
+        title, found[kind] = drawn()
+        assert f"for {kind}" in title
+    assert len(set(found.values())) == 3

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,19 +17,20 @@ import pytest
 import skops.io
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.neighbors import KNeighborsRegressor
 from sklearn.tree import DecisionTreeRegressor
 
 import dashboard
 from dashboard.contracts import Attributions, OutputSpace
 from dashboard.data import EvalSet, evalset_from_frame
 from dashboard.errors import ModelError, NotApplicable, ParameterError
-from dashboard.explainers import engines
+from dashboard.explainers import engines, staging
 from dashboard.explainers.agnostic import AGNOSTIC
 from dashboard.explainers.linear import LINEAR
+from dashboard.explainers.running import Run
 from dashboard.explainers.subjects import EngineResult
 from dashboard.explanation import (
     ExplainOptions,
+    background_positions,
     explain,
     explain_in_stages,
     explain_rows,
@@ -140,6 +143,49 @@ def test_finished_blocks_are_never_computed_twice(
     assert store.puts == puts + 3
 
 
+def test_a_row_among_those_explained_is_not_computed_anew(
+    evalset: EvalSet, confined: ConfinedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, order = Memory(), stratified_order(evalset, 0)
+    for engine in ("linear", "permutation"):
+        plan = plan_explanation(confined, evalset, ExplainOptions(engine=engine))
+        whole = stages(confined, evalset, plan=plan, stages=(100,), store=store)[-1]
+        puts = store.puts
+        with monkeypatch.context() as patched:
+            patched.setattr(Run, "_compute", None)  # asking the model would raise
+            places = np.array([3, 17, 99])
+            one = explain_rows(confined, evalset, "m", order[places], plan=plan, store=store)
+        np.testing.assert_array_equal(one.rows, order[places])
+        np.testing.assert_array_equal(one.values, whole.values[places])
+        np.testing.assert_array_equal(one.predictions, whole.predictions[places])
+        assert (one.errors is None) is (whole.errors is None)
+        assert store.puts == puts
+        # one that is not among them is, and so is the same row against another background
+        explain_rows(confined, evalset, "m", order[[3, 200]], plan=plan, store=store)
+        other = ExplainOptions(engine=engine, n_background=7)
+        explain_rows(confined, evalset, "m", order[[3]], other, store=store)
+        assert store.puts == puts + 2
+
+
+def test_what_an_older_engine_computed_is_computed_anew(
+    evalset: EvalSet, confined: ConfinedModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copytree(Path(staging.__file__).parent, tmp_path / "explainers")
+    copied = staging.code_digest(tmp_path / "explainers")
+    assert copied == staging.code_digest()
+    staging.code_digest.cache_clear()
+    with (tmp_path / "explainers" / "linear.py").open("a", encoding="utf-8") as corrected:
+        corrected.write("# corrected\n")
+    other = staging.code_digest(tmp_path / "explainers")
+    assert other != copied
+    store = Memory()
+    stages(confined, evalset, stages=(50,), store=store)
+    puts = store.puts
+    monkeypatch.setattr(staging, "code_digest", lambda: other)
+    stages(confined, evalset, stages=(50,), store=store)
+    assert store.puts == 2 * puts
+
+
 def test_a_damaged_block_is_computed_anew(evalset: EvalSet, confined: ConfinedModel) -> None:
     store = Memory()
     (first,) = stages(confined, evalset, stages=(50,), store=store)
@@ -177,21 +223,36 @@ def test_a_killed_worker_is_started_again_and_blocks_stay(
     np.testing.assert_array_equal(second.values[:50], first.values)
 
 
-def test_it_can_be_cancelled_at_any_moment_and_goes_on_later(
+def test_it_can_be_cancelled_and_resumes_from_the_blocks_that_are_kept(
     evalset: EvalSet, confined: ConfinedModel
 ) -> None:
     store, said = Memory(), list[tuple[int, int, str]]()
     plan = plan_explanation(confined, evalset, ExplainOptions(engine="permutation"))
-    unwanted = iter([False] * 12)
-    hears = watched(lambda *news: said.append(news), lambda: next(unwanted, True))
-    with hears, pytest.raises(WorkCancelled):
+    n_blocks = len(list(staging.unit_bounds(0, N)))
+    hears = watched(lambda *news: said.append(news), lambda: store.puts > 0)
+    with hears, pytest.raises(WorkCancelled, match="You stopped explaining m"):
         stages(confined, evalset, plan=plan, stages=(200, None), store=store)
-    before = store.puts
-    (done,) = stages(confined, evalset, plan=plan, stages=(20,), store=store)
-    assert done.n == 20 and done.errors is not None
+    assert 0 < store.puts < n_blocks
     assert said and all(0 <= step <= steps for step, steps, _ in said)
     assert said[0][2].startswith("Explaining m: ")
-    assert store.puts >= before
+    before = dict(store)
+    resumed = stages(confined, evalset, plan=plan, stages=(200, None), store=store)
+    assert [one.n for one in resumed] == [200, N]
+    assert store.puts == n_blocks  # those of before were not computed again
+    assert all(store[key] == content for key, content in before.items())
+    (anew,) = stages(confined, evalset, plan=plan, stages=(200,))
+    np.testing.assert_array_equal(resumed[0].values, anew.values)
+    assert resumed[0].errors is not None
+    np.testing.assert_array_equal(resumed[0].errors, anew.errors)
+
+
+def test_it_can_be_cancelled_within_a_call(evalset: EvalSet, confined: ConfinedModel) -> None:
+    plan = plan_explanation(confined, evalset, ExplainOptions(engine="permutation", budget=60_000))
+    unwanted = iter([False] * 3)
+    began = time.monotonic()
+    with watched(lambda *_: None, lambda: next(unwanted, True)), pytest.raises(WorkCancelled):
+        stages(confined, evalset, plan=plan, stages=(None,))
+    assert time.monotonic() - began < plan.seconds() / 2
 
 
 def test_a_turn_is_held_for_each_question_and_given_back(
@@ -269,6 +330,7 @@ def test_what_does_not_add_up_is_not_offered(
     offer = next(one for one in plan.offers if one.key == "wrong")
     assert "A wrong engine was put aside" in offer.refusal
     assert [one.key for one in plan.engines(200)] == ["linear"]
+    assert offer.refusal in explain_rows(model, evalset, "m", [1], plan=plan).notes
     with pytest.raises(NotApplicable, match="put aside"):
         explain(linear, evalset, rows=5, options=ExplainOptions(engine="wrong"))
 
@@ -405,24 +467,71 @@ def test_one_row_against_a_background_of_itself(table: pd.DataFrame, tree: Any) 
     np.testing.assert_allclose(one.base_values, one.predictions[0])
 
 
-def test_rows_without_an_answer_are_left_out_and_counted(evalset: EvalSet) -> None:
-    class Silent(KNeighborsRegressor):
-        def predict(self, X: Any) -> Any:
-            answers = super().predict(X)
-            return np.where(np.asarray(X)[:, 0] > 1, np.nan, answers)
+@pytest.mark.parametrize("cut", [1.0, 2.05, 2.57])  # no number for 16 %, 2 % and .5 % of rows
+@pytest.mark.parametrize("engine", ["exact", "kernel", "permutation"])
+def test_rows_without_an_answer_are_left_out_and_counted(
+    cut: float, engine: str, evalset: EvalSet
+) -> None:
+    def silent(X: Any) -> Any:
+        return np.where(X["a"] > cut, np.nan, X["a"] * X["b"] + X["c"])
 
-    model = Silent().fit(evalset.X.to_numpy(), evalset.target.y)
-    quiet = evalset_from_frame(
-        evalset.X[evalset.X["a"] < 1.2].assign(y=1.0 * np.arange((evalset.X["a"] < 1.2).sum())),
-        target="y",
-    )
-    try:
-        one = explain(model, quiet, rows=40)
-    except (NotApplicable, ModelError) as error:  # its background has none either
-        assert "number" in str(error)
-        return
-    assert one.n < 40
-    assert any(f"{40 - one.n} of 40 rows are left out" in note for note in one.notes)
+    options = ExplainOptions(engine=engine, n_background=100)
+    one = explain(silent, evalset, rows=200, options=options)
+    order = stratified_order(evalset, 0)[:200]
+    answered = evalset.X["a"].to_numpy() <= cut
+    np.testing.assert_array_equal(one.rows, order[answered[order]])
+    said = " ".join(one.notes)
+    if one.n < 200:
+        assert f"{200 - one.n} of 200 rows are left out: the model gives no number" in said
+    rows = evalset.X.to_numpy()
+    background = background_positions(evalset, 100, 0)
+    known = rows[background[answered[background]]]
+    if len(known) < 100:
+        assert f"{len(known)} of 100 background rows stand in for unknown features" in said
+    # a * b shared evenly between both, each against the mean of the other's product
+    x, (a, b) = rows[one.rows], known[:, :2].T
+    both = (a * b).mean()
+    truth = x[:, 0] * x[:, 1] - both + x[:, 0] * b.mean() - x[:, 1] * a.mean()
+    np.testing.assert_allclose(one.base_values, both + known[:, 2].mean())
+    room = 1e-9 if one.errors is None else 1e-9 + 5 * one.errors[:, 0, 0]
+    assert (np.abs(one.values[:, 0, 0] - truth / 2) <= room).all()
+
+
+@pytest.mark.parametrize("how", ["raises", "nan", "inf"])
+def test_rows_that_fail_once_they_are_mixed_are_left_out(how: str, evalset: EvalSet) -> None:
+    """Where a model knows no such combination: few rows meet it, the others are explained."""
+    rows = evalset.X.round(3)
+    row, b = rows["a"].iloc[12], rows["b"].iloc[background_positions(evalset, 20, 0)[3]]
+
+    def picky(X: Any) -> Any:
+        never = (X["a"] == row) & (X["b"] == b)
+        if how == "raises" and never.any():
+            raise ValueError("never seen such a row")
+        return np.where(never, np.nan if how == "nan" else np.inf, X["a"] * X["b"])
+
+    data = evalset_from_frame(rows.assign(y=rows["a"]), target="y")
+    for engine in ("exact", "kernel", "permutation"):
+        options = ExplainOptions(engine=engine, n_background=20)
+        one = explain(picky, data, rows=[10, 11, 12, 13], options=options)
+        assert one.rows.tolist() == [10, 11, 13]
+        assert any("once some of their features are those of background" in n for n in one.notes)
+        with pytest.raises(NotApplicable, match="or for rows mixed from them"):
+            explain(picky, data, rows=[12], options=options)
+
+
+def test_a_block_without_any_answer_does_not_end_the_rest(evalset: EvalSet) -> None:
+    rows = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0]  # the last is a block of its own
+    first = evalset.X["a"].iloc[0]
+
+    def silent(X: Any) -> Any:
+        return np.where(X["a"] == first, np.nan, X["a"] * X["b"])
+
+    for engine in ("exact", "permutation"):
+        one = explain(silent, evalset, rows=rows, options=ExplainOptions(engine=engine))
+        assert one.rows.tolist() == rows[:-1]
+        assert (one.errors is None) is (engine == "exact")
+    with pytest.raises(ModelError, match="gives no number for any of these rows"):
+        explain(silent, evalset, rows=[0], options=ExplainOptions(engine="permutation"))
 
 
 def test_a_random_model_is_refused(evalset: EvalSet) -> None:

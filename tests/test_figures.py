@@ -33,7 +33,7 @@ from dashboard.diagnostics.regression import RegressionFit, compute_fit
 from dashboard.diagnostics.thresholds import compute_thresholds
 from dashboard.errors import ParameterError
 from dashboard.figures import theme as look
-from dashboard.figures.canvas import number_ticks, wrapped
+from dashboard.figures.canvas import models_title, number_ticks, wrapped
 
 HOSTILE = "<b>x</b> & %{y} $a$ <script>alert(1)</script>"
 THEMES: tuple[look.Theme, ...] = ("light", "dark")
@@ -926,3 +926,20 @@ def test_wrapping_breaks_at_words_and_escapes() -> None:
 
 def test_frames_behind_figures_are_tables() -> None:
     assert isinstance(compute_roc(_binary("forest")).frame(), pd.DataFrame)
+
+
+def test_names_in_a_title_are_cut_only_where_there_is_no_room() -> None:
+    long = "Gradient boosting, eighth attempt"
+    assert long in models_title("Scores", [long])
+    assert long in models_title("Scores", [long, "Linear"])
+    assert long not in models_title("Scores", [long] * 9) and "…" in models_title(
+        "Scores", [long] * 9
+    )
+    wide = [f"{long} with seed {k}" for k in range(3)]
+    assert wide[0] in models_title("Loss by epoch", wide, 100)
+
+
+def test_ticks_that_lie_close_are_told_apart() -> None:
+    ticks = number_ticks(0.9975, 1.0003, 7)
+    assert ticks["ticktext"] == [".9975", ".998", ".9985", ".999", ".9995", "1"]
+    assert number_ticks(100_000, 100_004, 4)["ticktext"][0] == "100,000"

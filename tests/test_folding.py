@@ -119,6 +119,22 @@ def test_time_is_kept_and_a_random_split_of_it_is_found() -> None:
     assert "date" in random.findings[0].sentence
 
 
+def test_a_split_that_does_not_follow_the_time_is_found() -> None:
+    day = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(120), "D")
+    mixed = np.random.default_rng(0).permutation(np.repeat(["train", "test"], [90, 30]))
+
+    def found(part: Any, **more: Any) -> list[str]:
+        frame = _rows(date=day, split=part, **more)
+        data = evalset_from_frame(frame, "target", split_value=ALL_ROWS)
+        assert data.split is not None
+        return [one.code for one in choose_folds(data, 4).findings]
+
+    assert found(mixed) == ["split_ignores_time"]
+    assert found(np.repeat(["train", "test"], [90, 30])) == []
+    assert found(np.repeat(["test", "train"], [30, 90])) == ["split_ignores_time"]  # the past
+    assert found(np.repeat(["train", "test"], [115, 5])[::-1]) == []  # too few to tell
+
+
 def test_the_test_part_is_left_alone() -> None:
     part = np.repeat(["train", "test"], [90, 30])
     frame = _rows(split=part)

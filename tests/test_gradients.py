@@ -17,8 +17,9 @@ import pytest
 
 from benchmarks.gradients import quadrature
 from dashboard.contracts import OutputSpace
-from dashboard.errors import ModelError
+from dashboard.errors import ModelError, NotApplicable
 from dashboard.explainers.answers import log_odds
+from dashboard.explainers.gradients import design_for
 from dashboard.explainers.networks import GRADIENTS, sees_pictures
 from dashboard.explainers.outputs import Answer, before_activation, match_answers
 from dashboard.explainers.subjects import EngineResult, Subject
@@ -121,6 +122,38 @@ def test_quadratic_network_by_hand(keras: Any) -> None:
     assert found.errors is not None
     assert np.abs(found.values - exact).max() < 0.02
     assert (np.abs(found.values - exact) <= 4 * found.errors + 1e-5).all()
+    # slopes are straight lines between those at both ends: nothing is left to be sampled
+    few = explain(subject_for(network), rows, background, budget=20)
+    assert few.values == pytest.approx(exact, abs=1e-4)
+
+
+# ---- where samples are taken -------------------------------------------------------------------
+
+
+def test_background_rows_and_places_are_even() -> None:
+    """One place in each part of the line; each background row as often, in each part of its own."""
+    rows = drawn(300, 3)
+    few, many = design_for([rows], 50, 20, seed=1), design_for([rows], 50, 150, seed=1)
+    for design, samples in ((few, 20), (many, 150)):
+        middles = np.arange(samples) + 0.5
+        assert np.abs(np.sort(design.places, axis=1) * samples - middles).max() < 0.5001
+    assert all(len(set(picks)) == 20 for picks in few.picks.tolist())
+    own = many.places.reshape(300, 50, 3)
+    assert np.abs(own * 3 - (np.arange(3) + 0.5)).max() < 0.5001
+    assert (many.picks.reshape(300, 50, 3) == many.picks[:, ::3, None]).all()
+    # 300 rows with 20 of 50: 120 ± 8.5 times each, and no place belongs to a background row
+    assert np.abs(np.bincount(few.picks.reshape(-1), minlength=50) - 120).max() < 34
+    assert abs(np.corrcoef(few.picks.reshape(-1), few.places.reshape(-1))[0, 1]) < 0.05
+
+
+def test_the_samples_of_a_row_are_its_own() -> None:
+    rows = drawn(9, 3)
+    whole, part = design_for([rows], 30, 20, seed=1), design_for([rows[4:6]], 30, 20, seed=1)
+    assert np.array_equal(whole.picks[4:6], part.picks)
+    assert np.array_equal(whole.places[4:6], part.places)
+    others = [design_for([rows], 30, 20, seed=2), design_for([rows], 30, 20, seed=1, turn=1)]
+    assert all((other.places != whole.places).mean() > 0.99 for other in others)
+    assert len(np.unique(whole.places)) > 0.99 * whole.places.size
 
 
 # ---- every kind of layer, against quadrature --------------------------------------------------
@@ -307,11 +340,66 @@ def test_what_is_no_network_is_refused() -> None:
     assert "Keras" in GRADIENTS.refuses(replace(blank, estimator=object()), TARGET)
 
 
-def test_a_network_with_steps_is_not_believed(keras: Any) -> None:
+@pytest.mark.parametrize(("budget", "n_background"), [(200, 10), (20, 30)])
+def test_a_network_with_steps_is_not_believed(keras: Any, budget: int, n_background: int) -> None:
+    """However many samples are taken; 20 of 30 background rows become 60 of them, not 40."""
     given = keras.Input((3,))
     network = keras.Model(given, keras.layers.Dense(1)(keras.ops.round(3 * given) + 0.2 * given))
     with pytest.raises(ModelError, match="do not add up"):
-        explain(subject_for(network), drawn(12, 3), drawn(10, 3, seed=1))
+        explain(subject_for(network), drawn(12, 3), drawn(n_background, 3, seed=1), budget=budget)
+
+
+def stepped(keras: Any, height: float) -> tuple[Any, Any]:
+    """A straight network with one small step, and its true values, which are those of any game."""
+    given = keras.Input((6,))
+    step = height * keras.ops.sign(given[:, :1])
+    network = keras.Model(
+        given, keras.layers.Dense(1)(keras.ops.concatenate([given, step], axis=1))
+    )
+    weights = np.array([0.5, -0.3, 0.2, 0.4, -0.6, 0.1, 0.7])
+    network.layers[-1].set_weights([weights[:, None], np.zeros(1)])
+
+    def truth(rows: Any, background: Any) -> Any:
+        values = weights[:6] * (rows - background.mean(axis=0, dtype=np.float64))
+        sides = np.sign(rows[:, 0]) - np.sign(background[:, 0]).mean()
+        values[:, 0] += weights[6] * height * sides
+        return values[:, :, None]
+
+    return network, truth
+
+
+def test_a_small_step_is_found_before_sums_are_settled(keras: Any) -> None:
+    """Its gradients' values missed the true ones by ten times what they stated."""
+    from dashboard.contracts import Task
+    from dashboard.evaluation import as_evalset
+    from dashboard.explanation import ExplainOptions, explain_rows
+
+    network, truth = stepped(keras, 0.15)
+    rows = drawn(200, 6)
+    answers = np.asarray(network(rows), dtype=np.float64)[:, 0]
+    evalset = as_evalset(rows, answers, "y", task=Task.REGRESSION)
+    model = adapt(network, "net")
+    with pytest.raises(NotApplicable, match="is missing in one of"):
+        explain_rows(model, evalset, "net", range(20), ExplainOptions(engine="gradients"))
+    one = explain_rows(model, evalset, "net", range(20), ExplainOptions(n_background=200))
+    assert one.engine != "gradients"  # which of the others depends on how busy the machine is
+    apart = np.abs(one.values - truth(rows[:20], rows))
+    assert (apart <= 1e-5 + (0 if one.errors is None else 5 * one.errors)).all()
+
+
+@pytest.mark.parametrize("height", [2e-3, 2e-4, 0.0])
+def test_stated_errors_cover_steps_that_are_too_small_to_tell(keras: Any, height: float) -> None:
+    network, truth = stepped(keras, height)
+    rows, background = drawn(40, 6), drawn(20, 6, seed=1)
+    try:
+        found = explain(subject_for(network), rows, background, budget=40)
+    except ModelError:
+        assert height > 1e-3
+        return
+    assert height < 1e-3
+    assert found.errors is not None
+    apart = np.abs(found.values - truth(rows, background))
+    assert (apart <= 1.96 * found.errors + 1e-6).mean() > 0.95
 
 
 def test_answers_that_are_not_the_networks_own(keras: Any) -> None:

@@ -63,6 +63,17 @@ def test_models_that_agree_and_models_that_do_not() -> None:
     assert three.startswith("A and B rely most on a and C on d.")
 
 
+def test_nothing_is_said_of_all_models_while_others_are_at_work() -> None:
+    same = [_importance("A", [5, 3, 2, 1]), _importance("B", [9, 5, 2, 1])]
+    said = headline_importances(same, waiting=2)
+    assert said.startswith("So far (2 of 4 models): Both rely most on a. They order")
+    alone = headline_importances(same[:1], waiting=1)
+    assert alone.startswith("So far (1 of 2 models): A relies most on a, b and c.")
+    moved = headline_explanations([_explained("Up", 1.0), _explained("Too", 2.0)], waiting=1)
+    assert moved.startswith("So far (2 of 3 models): x moves the answers most")
+    assert moved.endswith("Higher values raise the answer in every model so far.")
+
+
 def test_nothing_measured_has_no_headline() -> None:
     with pytest.raises(NotApplicable):
         headline_importances([])

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import struct
+import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -21,8 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.data import identify_history
-from dashboard.data.histories import HistoryKind
+from dashboard.data.histories import HistoryKind, history_as_said, may_be_history
+from dashboard.errors import DataError
 from dashboard.logs import read_runs
+from dashboard.logs.search_logs import SearchKind, read_search
 from dashboard.samples import list_samples
 
 from .event_writing import event, event_file, simple
@@ -118,14 +121,18 @@ def test_variants_of_the_csv(content: str) -> None:
         "epoch,loss\n0.5,1\n",
         "epoch,loss\n-1,1\n",
         "epoch,loss\nx,1\n",
-        "epoch,loss\n7,1\n3,1\n",
+        "epoch,y_pred\n0,1\n1,1\n",  # predictions by epoch
+        "epoch,prediction,score\n7,1,.2\n3,0,.1\n",
+        "epoch,temperature,target\n0,1,1\n1,2,0\n",  # data
+        "epoch,proba_yes,proba_no\n0,.1,.9\n1,.2,.8\n",
+        "epoch,kind\n0,a\n1,b\n",
         "epoch,loss\n0,1,2\n",
         "epoch,loss,loss\n0,1,2\n",
         'epoch,"loss\n0,1\n',
         "id,y_pred,y_score\n1,0,.2\n",
         "a,b\n1,2\n",
         "closs\n1\n",
-        '{"loss": [1, 2], "val_loss": [1]}',
+        '{"loss": [1, 2, 3], "val_loss": [1, 2]}',
         '{"loss": 3, "val_loss": 4}',
         '{"loss": [], "val_loss": []}',
         '{"loss": [true], "val_loss": [1]}',
@@ -243,6 +250,136 @@ def test_boosters_and_other_loggers(content: str, sentence: str) -> None:
     assert read_runs({"log": content.encode()})  # what is kept can be read
 
 
+# What `CSVLogger(append=True)` writes when a training goes on from an earlier epoch.
+RESUMED = "epoch,loss,val_loss\n" + "".join(f"{k},{9 - k},{9 - k}\n" for k in (3, 4, 5, 4, 5, 6, 7))
+TRAINER = {
+    "best_metric": None,
+    "log_history": [
+        {"epoch": 0.5, "step": 10, "loss": 2.0},
+        {"epoch": 1.0, "step": 20, "eval_loss": 1.5},
+        {"epoch": 1.0, "step": 20, "train_runtime": 3.0, "train_loss": 1.7},
+    ],
+}
+OURS = read_runs({"ours": b"epoch,loss,val_loss,lr\n0,3,4,.1\n1,2,3,.1\n"})[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "steps", "metrics"),
+    [
+        ("epoch,loss,val_loss\n0,3,4\n2,2,3\n1,2,3\n3,1,2\n", 4, "loss val_loss"),  # no order
+        ("epoch,loss\n7,1\n3,1\n", 2, "loss"),
+        (RESUMED, 5, "loss val_loss"),
+        (RESUMED.replace("val_loss", "cost").replace("loss", "size"), 5, "size cost"),
+        ("epoch,accuracy,loss\n0,.5,3\n1,.6,2\n1,.6,2\n2,.7,1\n", 3, "accuracy loss"),
+        ("step,train_loss,val_loss\n0,3,4\n100,2,3\n200,2,3\n100,2,3\n200,1,2\n", 5, "train_"),
+        ('{"loss": [4, 3, 2, 1], "val_loss": [3.5, 1.5]}', 4, "loss val_loss"),
+        ('{"train_loss": [2, 1], "valid_loss": [2, 1.5]}', 2, "train_loss valid_loss"),
+        (json.dumps(TRAINER), 2, "loss eval_loss train_runtime train_loss"),
+        ("Wall time,Step,Value\n1700000000.5,0,.9\n1700000001.5,1,.8\n", 2, "value"),
+        ("[[1700000000.5, 0, 0.9], [1700000001.5, 1, 0.8]]", 2, "value"),
+        ("run,epoch,loss\na,0,1\na,1,.5\nb,0,1\nb,1,.4\n", 4, "loss"),
+        (OURS.frame().to_csv(index=False), 2, "loss learning_rate"),
+        ("timestamp,epoch,loss\n2026-01-01T10:00,0,1\n2026-01-01T10:01,1,.5\n", 2, "loss"),
+        (str({"loss": [0.5, float("nan")], "val_loss": [1.0, 0.5]}), 2, "loss val_loss"),
+        ("{'loss': [np.float64(0.5), np.float32(1e-3)], 'lr': [1.0, None]}", 2, "loss lr"),
+    ],
+)
+def test_logs_as_they_come(content: str, steps: int, metrics: str) -> None:
+    found = identify_history(content.encode(), "x")
+    assert isinstance(found, HistoryKind)
+    assert found.steps == steps
+    assert " ".join(found.metrics).startswith(metrics)
+    runs = read_runs({"log": content.encode()})
+    assert runs and all(run.series for run in runs)
+
+
+def test_what_this_dashboard_hands_out_comes_back_as_it_was() -> None:
+    (back,) = read_runs({"ours.csv": OURS.frame().to_csv(index=False).encode()})
+    assert back.name == OURS.name
+    told = {(one.metric, one.part, one.unit, *one.values) for one in OURS.series}
+    assert {(one.metric, one.part, one.unit, *one.values) for one in back.series} == told
+    mixed = OURS.frame().assign(unit=["epoch"] * 4 + ["batch"] * 2)
+    (parted,) = read_runs({"ours.csv": mixed.to_csv(index=False).encode()})
+    assert {(one.metric, one.unit) for one in parted.series} == {
+        ("loss", "epoch"),
+        ("learning_rate", "batch"),
+    }
+
+
+def test_columns_of_the_data_are_no_metrics() -> None:
+    """A table that counts epochs one by one, beside data that has the same columns."""
+    table = b"epoch,height,weight\n0,1,2\n1,2,3\n2,3,4\n"
+    assert identify_history(table, "x") is not None
+    assert identify_history(table, "x", shared=("height", "age")) is None
+    assert may_be_history(table.replace(b"1,2,3", b"9,2,3")) is not None
+    log = b"epoch,loss,val_loss\n0,1,2\n1,2,3\n"
+    assert identify_history(log, "x", shared=("loss",)) is not None  # its names say it
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ("step,cost,quality\n0,3,1\n10,2,2\n", "log"),
+        ("epoch,temperature\n0,20\n5,21\n", "log"),
+        ("iteration,train_error\n9,1\n3,1\n", "log"),
+        ("epoch,score\n0,.5\n1,.6\n", "log"),
+        ('{"epoch": [0, 5], "temperature": [1, 2]}', "log"),
+        ("colour,max_depth,accuracy\n1,2,.5\n2,3,.6\n", "search"),
+        ("id,y_pred\n1,0\n", ""),
+        ("id,score\n1,.5\n2,.6\n", ""),
+        ("epoch,y_pred\n0,1\n7,1\n", ""),
+        ("index,accuracy\n0,.5\n1,.6\n", ""),
+        ("a,b\n1,2\n", ""),
+        ("max_depth,accuracy,prediction\n1,.2,3\n2,.3,4\n", ""),
+        ("", ""),
+        ("PK\x03\x04", ""),
+        ("[1", ""),
+    ],
+)
+def test_where_only_a_person_can_tell(content: str, kind: str) -> None:
+    found = may_be_history(content.encode())
+    assert identify_history(content.encode(), "x") is None
+    assert (found.kind if found else "") == kind
+    if found is not None:
+        assert found.sentence().startswith("may be ") and found.sentence().endswith(".")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "param_depth,colour,accuracy\n1,red,.5\n2,blue,.6\n",
+        "config/lr,trial_id,mean_accuracy\n.1,a,.5\n.2,b,.6\n",
+        "trial,colour,n_estimators,val_auc\n0,red,10,.5\n1,blue,20,.6\n",
+        "dropout,units,val_loss\n.1,8,.5\n.2,16,.4\n",
+        "learning_rate,max_depth,n_estimators,loss,fit_time\n.1,2,10,.5,1\n.2,3,20,.4,2\n",
+    ],
+)
+def test_plain_tables_of_searches_are_known_where_that_is_sure(content: str) -> None:
+    found = identify_history(content.encode(), "x")
+    assert isinstance(found, SearchKind)
+    assert (found.kind, found.n_trials) == ("table", 2)
+    assert found.sentence() == ("Results of a search with 2 trials; kept for the page on learning.")
+    assert read_search({"x": content.encode()}).scores
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["learning_rate,loss\n.1,.5\n.2,.4\n", "lr,loss,val_loss\n.1,.5,.5\n.2,.4,.4\n"],
+)
+def test_a_rate_and_a_loss_are_a_log_and_no_search(content: str) -> None:
+    assert isinstance(identify_history(content.encode(), "x"), HistoryKind)
+
+
+def test_what_a_person_says_is_read_as_that() -> None:
+    log = history_as_said(b"step,cost,quality\n0,3,1\n10,2,2\n", "a.csv", "log")
+    assert log == HistoryKind("csv", 2, ("cost", "quality"), unit="step")
+    search = history_as_said(b"colour,size,result\n1,2,.5\n2,3,.6\n", "a.csv", "search")
+    assert search == SearchKind("table", 2)
+    for kind in ("log", "search"):
+        with pytest.raises(DataError):
+            history_as_said(b"a,b\nx,y\n" if kind == "log" else b"\0", "a.csv", kind)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -308,3 +445,13 @@ def test_scores_by_training_size_are_kept_and_no_table_of_data_is_taken_for_them
         b"train_size,test_score\n100,.7\n100,.8\n",
     ):
         assert identify_history(other, "x.csv") is None
+
+
+def test_large_tables_of_data_are_told_by_their_header() -> None:
+    """No cell is read where no name counts steps, is a loss, or could be a parameter."""
+    rows = b"1,2\n" * 2_000_000
+    for header in (b"id,bought", b",x", b"index,accuracy", b"y_pred,y_score", b"Unnamed: 0,a"):
+        content, start = header + b"\n" + rows, time.process_time()
+        assert identify_history(content, "x") is None
+        assert may_be_history(content) is None
+        assert time.process_time() - start < 0.2

@@ -189,6 +189,18 @@ def test_only_one_model_uses_it_and_none_does() -> None:
     assert np.isnan(found.shares[found.features.index("d"), 0])
 
 
+def test_features_that_one_of_several_lacks_are_listed() -> None:
+    features = {"one": ("a", "b", "c"), "two": ("a", "b", "c"), "three": ("a", "d")}
+    three = [
+        made([3.0, 2.0, 1.0][: len(names)], model=model, features=names)
+        for model, names in features.items()
+    ]
+    found = compare_importances(three)
+    assert found.lacking == {"one": (), "two": (), "three": ("b", "c")}
+    assert found.alone == {"one": (), "two": (), "three": ("d",)}
+    assert [pair.n_shared for pair in found.pairs] == [3, 1, 1]
+
+
 def test_labels_stay_apart() -> None:
     one = made([1.0, 2.0], model="one")
     assert importance_labels([one, made([1.0], model="two")]) == ("one", "two")

@@ -68,6 +68,7 @@ FLOORS: list[tuple[str, frozenset[str]]] = [
                 "report_html",
                 "report_importances",
                 "report_learning",
+                "report_learning_tables",
                 "report_learning_text",
                 "report_scores",
             }

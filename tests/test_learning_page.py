@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -13,6 +17,8 @@ from components.entries import History
 from components.state import AppState
 from components.studies import Studied
 from dashboard.data import identify_history
+from dashboard.learning.headless import LearningOptions, learning_curves
+from dashboard.wording import count
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = str(ROOT / "dashboard" / "app.py")
@@ -116,3 +122,117 @@ def test_scores_by_size_that_were_computed_elsewhere_are_drawn() -> None:
     _sound(at.run())
     assert any("elsewhere" in chart for chart in _charts(at))
     assert "One split says nothing" in _said(at)
+    (way,) = [one for one in at.button if one.label == "At 400 rows"]
+    at.session_state["learning"] = "By training size"
+    way.click()
+    _sound(at.run())
+    assert any('"name":"place"' in one and "elsewhere: 400 rows" in one for one in _charts(at))
+
+
+def test_which_way_a_search_is_better_stays_when_the_tab_changes() -> None:
+    at = _open("diabetes", ["linear.skops"], tab="epochs")
+    table = (ROOT / "tests" / "searches" / "optuna.csv").read_bytes()
+    state, digest = _state(at), hashlib.sha256(table).hexdigest()
+    state.files[digest] = table
+    state.histories.append(History("optuna.csv", digest, identify_history(table, "optuna.csv")))
+    at.session_state["learning"] = "By parameter"
+    _sound(at.run())
+    assert "No trial is called the best" in _said(at)
+    at.button_group(key="learn-search-better-optuna.csv").set_value("Larger")
+    _sound(at.run())
+    assert "The best is trial" in _said(at)
+    at.session_state["learning"] = "By epoch"
+    _sound(at.run())
+    at.session_state["learning"] = "By parameter"
+    _sound(at.run())
+    assert "The best is trial" in _said(at)
+    assert at.query_params["learn_scores"] == '{"optuna.csv": true}'
+
+
+def test_folds_and_a_parameter_are_drawn_and_the_verdict_stands_on_home() -> None:
+    at = _open("diabetes", ["tree.skops"], tab="folds", splits="3")
+    at.button(key="learn-cross").click()
+    _until(at, lambda: "no better than guessing" in _said(at))
+    assert any("fold" in chart for chart in _charts(at))
+    at.session_state["learning"] = "By parameter"
+    _sound(at.run())
+    at.selectbox(key="learn-parameter-Unpruned tree").set_value("max_depth")
+    _sound(at.run())
+    at.button(key="learn-vary").click()
+    _until(at, lambda: any("max_depth" in chart for chart in _charts(at)))
+    _sound(at.switch_page(str(ROOT / "pages" / "home.py")).run())
+    said = " ".join(str(one.value) for one in at.markdown)
+    assert "Unpruned tree is no better than guessing" in said
+
+
+def _until(at: AppTest, there: Callable[[], bool]) -> None:
+    """Without a browser nobody draws the page again."""
+    end = time.monotonic() + 240
+    while not there():
+        assert time.monotonic() < end, _said(at)
+        time.sleep(0.2)
+        _sound(at.run())
+
+
+def _log(rate: str, optimizer: str, seed: int) -> bytes:
+    noise = np.random.default_rng(seed).normal(0, 0.004, 30)
+    at = np.arange(30)
+    held = 0.4 + 0.4 * np.exp(-at / 4) + 0.02 * np.maximum(0, at - 9) + noise
+    held += 0.2 * (optimizer == "sgd")
+    lines = [
+        f"{k},{optimizer},{1 - k / 40:.4f},{value:.4f},{rate}{k % 3 + 1}"
+        for k, value in enumerate(held)
+    ]
+    return ("epoch,optimizer,loss,val_loss,lr\n" + "\n".join(lines) + "\n").encode()
+
+
+def test_ways_of_drawing_runs_and_the_way_to_the_place_of_a_finding() -> None:
+    at = _open("diabetes", ["linear.skops"], tab="epochs")
+    state = _state(at)
+    for name in ("adam", "sgd"):
+        for seed in (1, 2):
+            log = _log(".00", name, seed)
+            digest = hashlib.sha256(log).hexdigest()
+            state.files[digest] = log
+            about = identify_history(b"epoch,loss\n0,1\n1,.5\n", "log.csv")
+            state.histories.append(History(f"{name} seed {seed}.csv", digest, about))
+    _sound(at.run())
+    assert any("Settings of the runs (4)" in one.label for one in at.expander)
+    assert "early stopping with patience 10" in _said(at)
+    at.button(key="place-epochs-0").click()
+    _sound(at.run())
+    (chart,) = [one for one in _charts(at) if '"shapes"' in one and "place" in one]
+    assert '"dash":"dash"' in chart and ": epoch " in chart
+    assert json.loads(at.query_params["learn_at"])[0] == "epochs"
+    at.button(key="place-epochs-0").click()
+    _sound(at.run())
+    assert "learn_at" not in at.query_params
+    at.number_input(key="learn-patience").set_value(4)
+    at.toggle(key="learn-rate").set_value(True)
+    at.button_group(key="learn-drawn").set_value("grid")
+    _sound(at.run())
+    assert "early stopping with patience 4" in _said(at)
+    assert any('"xaxis4"' in chart and "Learning rate" in chart for chart in _charts(at))
+    at.button_group(key="learn-drawn").set_value("groups")
+    _sound(at.run())
+    assert at.toggle(key="learn-rate").disabled and at.toggle(key="learn-robust").disabled
+    assert not at.toggle(key="learn-log-y").disabled
+    assert "more than chance" in _said(at)  # over seeds, one optimizer is better
+    at.button_group(key="learn-drawn").set_value("gap")
+    _sound(at.run())
+    assert any("Generalisation gap" in chart for chart in _charts(at))
+    assert at.slider(key="learn-smoothing").disabled and at.toggle(key="learn-log-y").disabled
+
+
+@pytest.mark.slow  # it starts TensorFlow
+def test_parameters_are_held_against_the_rows_that_a_network_learned_from() -> None:
+    at = _open("digits", ["network.keras"], tab="inside")
+    _until(at, lambda: "Every layer" in [one.label for one in at.expander])
+    folder = ROOT / "sample_models" / "digits"
+    n = int((np.load(folder / "digits.npz")["split"] == "train").sum())
+    assert f"parameters were fitted to {count(n)} rows" in _said(at)
+    found = learning_curves(
+        folder / "network.keras", folder / "digits.npz", options=LearningOptions(kinds=("own",))
+    )
+    told = {one.code: one.evidence for one in found.findings}
+    assert told["more_parameters_than_rows"]["rows"] == n

@@ -17,6 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 from dashboard.data import EvalSet, evalset_from_frame
 from dashboard.diagnostics.parameter_curves import ParameterCurve, find_in_parameter_curve
 from dashboard.errors import NotApplicable, ParameterError
+from dashboard.figures import plot_parameter_curves
 from dashboard.learning import choose_folds, refit_of
 from dashboard.learning.parameters import (
     ParameterOptions,
@@ -192,6 +193,19 @@ def test_the_curve_says_whether_another_value_is_better() -> None:
     assert _codes(near) == {"value_holds": "good"}
     flat = _curve((1, 2, 3, 4), [0.9, 0.9001, 0.9002, 0.9001], 0.2)
     assert _codes(flat) == {"does_not_matter": "info"}
+
+
+def test_places_of_findings_stand_where_the_chart_draws_them() -> None:
+    means, own = [0.7, 0.8, 0.9, 0.8], {"current": None, "has_current": True}
+    mixed = _curve((None, 2, 8, 16), means, 0.05, **own)
+    (found,) = [one for one in find_in_parameter_curve(mixed) if one.code == "better_value"]
+    figure = plot_parameter_curves(mixed)
+    words = list(figure.layout.xaxis.ticktext)
+    assert found.at == 8
+    assert figure.layout.meta["places"] == {f"{x}.0": words.index(str(x)) for x in (2, 8, 16)}
+    assert plot_parameter_curves(_curve((1, 2), [0.7, 0.9], 0.05)).layout.meta["places"] is None
+    named = _curve(("a", "b", "c", "d"), means, 0.05, current="a", has_current=True)
+    assert [one.at for one in find_in_parameter_curve(named)] == [None]  # no place among numbers
 
 
 def test_the_best_value_at_the_edge_of_the_curve() -> None:

@@ -176,3 +176,54 @@ def test_wrong_rows_by_model_and_by_all() -> None:
     assert {k: v.tolist() for k, v in wrong_rows([values], share=0.4).items()} == {
         "rows that line gets most wrong": [2, 3]
     }
+
+
+# ---- the page --------------------------------------------------------------------------------
+
+
+def _choosing() -> None:
+    import numpy as np
+    import pandas as pd
+    import streamlit as st
+
+    from components.picking_panels import choose_row
+    from components.state import AppState
+    from dashboard.contracts import RawPredictions, ScoreKind
+    from dashboard.data import evalset_from_frame
+    from dashboard.evaluation import gather
+
+    frame = pd.DataFrame({"a": np.arange(5) / 7, "y": ["yes", "no", "yes", "no", "yes"]})
+    evalset = evalset_from_frame(frame, target="y", pos_label="yes")
+    raws = {
+        "forest": RawPredictions(
+            scores=np.array([0.9, 0.7, 0.1, 0.2, 0.45]), score_kind=ScoreKind.PROBABILITY
+        ),
+        "line": RawPredictions(
+            scores=np.array([2.0, 1.0, -2.0, -1.0, 0.5]), score_kind=ScoreKind.DECISION
+        ),
+    }
+    state = st.session_state.setdefault("mine", AppState(evalset=evalset))
+    state.explore(pick="confident")
+    choose_row(state, gather(evalset, raws))
+
+
+def test_proposals_follow_the_threshold_of_performance() -> None:
+    from streamlit.testing.v1 import AppTest
+
+    at = AppTest.from_function(_choosing).run()
+    assert not at.exception
+    assert at.dataframe[0].value["row"].tolist() == [2, 1, 4]
+    assert "A row is called “yes” from a score of .5 on" in at.caption[0].value
+    at.session_state["mine"].threshold = 0.4
+    at.run()  # row 4 is called “yes” by both now, rightly
+    assert at.dataframe[0].value["row"].tolist() == [2, 1]
+    assert "from a score of .4 on, the threshold of the page Performance" in at.caption[0].value
+    state = at.session_state["mine"]
+    state.rule, state.threshold = "flagged", 0.8
+    at.run()  # four of five rows: all but the lowest score of each, and with them row 3
+    assert "yes (20 %)" in at.dataframe[0].value.set_index("row").loc[3, "forest"]
+    said = at.caption[0].value
+    assert "calls at most 80 % of the rows “yes”, as on the page Performance" in said
+    assert "forest from .2 and line from −1" in said
+    state.rule = "recall"
+    assert "finds at least 80 % of the rows that are “yes”" in at.run().caption[0].value

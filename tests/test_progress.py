@@ -104,6 +104,7 @@ def test_slow_work_is_told_cancelled_and_freezes_nothing(
     expect(_button(page, "ask")).to_be_visible()
     page.screenshot(path=screenshots / "asking-cancelled.png")
     _button(sidebar, "cancel").click()
+    expect(_button(sidebar, "cancel")).to_have_count(0)  # gone with the work
     _go(page, "Home")
     expect(main.get_by_text("was not opened")).to_be_visible()
     expect(_button(page, "again")).to_be_visible()

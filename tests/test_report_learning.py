@@ -52,6 +52,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("learning")
     _overfitting(made / "net.csv")
     _history(made / "burst.csv", [0.9, 0.8, 0.7, 0.7, 0.6, 0.6, np.nan, np.nan])
+    held = _history(made / "held.csv", np.geomspace(0.9, 0.3, 12))
+    whole = pd.read_csv(held)
+    whole.assign(val_loss=whole["val_loss"].where(whole["epoch"] < 9)).to_csv(
+        held, index=False, na_rep="nan"
+    )
     scores = [0.70, 0.74, 0.79, 0.85]
     pd.DataFrame(
         {
@@ -158,7 +163,9 @@ def test_findings_are_data(found: Learning) -> None:
 
 def test_text_and_page_say_it(found: Learning) -> None:
     text = render_learning(found, "text").decode()
-    assert text.startswith("Warning (memorised).") and "What to do" in text.splitlines()[1]
+    first = found.verdicts[0]
+    assert text.startswith(f"Warning ({first.code}). {first.sentence}\n  What to do")
+    assert {"memorised", "overfitting"} <= {one.code for one in found.verdicts}
     page = render_learning(found, "html").decode()
     after = page.split("</script>", 1)[1]  # Plotly's own text is before
     assert HARM not in after.split("<section")[1] and "&lt;s&gt;x" in after
@@ -210,6 +217,7 @@ def test_equal_names_of_logs_are_told_apart(folder: Path, tmp_path: Path) -> Non
         (["--logs", "net.csv", "--fail-on", "problem"], 0, ""),
         (["--logs", "net.csv", "--fail-on", "warning"], 1, "net: overfitting (warning)"),
         (["--logs", "burst.csv", "--fail-on", "problem"], 1, "burst: non_finite (problem)"),
+        (["--logs", "held.csv", "--fail-on", "problem"], 1, "held: non_finite (problem)"),
         (["--search", "search.csv", "--logs", "net.csv", "--metric", "loss"], 0, ""),
         (["--logs", "none.csv"], 2, "There is no file"),
         (["--logs", "net.csv", "--folds"], 2, "give --data"),

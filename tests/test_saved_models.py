@@ -252,3 +252,28 @@ def test_a_graph_that_fails_gives_one_sentence(tf: Any, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"net\.zip failed on these rows") as caught:
         load_native(content, "net.zip").predict(X)
     assert "\n" not in str(caught.value)
+
+
+def test_a_saved_model_is_explained_by_its_answers(tf: Any, tmp_path: Path) -> None:
+    """Nothing is seen inside it: its features are exchanged with those of background rows."""
+    from dashboard.explanation import ExplainOptions, explain
+
+    def answer(x: Any) -> Any:
+        return x[:, 0] * x[:, 1] + 2 * x[:, 2] + tf.cast(x[:, 3] > 0, tf.float32)
+
+    content = signed(tf, answer, [tf.TensorSpec((None, 4), tf.float32, name="x")], tmp_path / "net")
+    model = load_native(content, "net.zip")
+    one = explain(model, X, X[:, 2], rows=[3, 4, 5], options=ExplainOptions(n_background=50))
+    assert (one.engine, one.exact, one.background.n) == ("exact", True, 50)
+    x, a, b = X[3:6].astype(float), X[:, 0].astype(float), X[:, 1].astype(float)
+    both, apart = x[:, 0] * x[:, 1] - (a * b).mean(), x[:, 0] * b.mean() - x[:, 1] * a.mean()
+    truth = np.column_stack(
+        [
+            (both + apart) / 2,
+            (both - apart) / 2,
+            2 * (x[:, 2] - X[:, 2].mean(dtype=float)),
+            (x[:, 3] > 0) - (X[:, 3] > 0).mean(),
+        ]
+    )
+    np.testing.assert_allclose(one.values[:, :, 0], truth, atol=1e-5)
+    assert one.base_values == pytest.approx(answer(X).numpy().mean(dtype=float), abs=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -268,6 +269,16 @@ def test_folds_are_dots_with_mean_and_deviation_joined_between_models() -> None:
         plot_fold_differences([])
 
 
+def test_rows_kept_apart_are_a_cross_within_the_axis() -> None:
+    one = replace(_scores("a", [0.8, 0.85, 0.9]), apart=0.4, n_apart=30)
+    figure = plot_fold_scores([one, _scores("b", [0.6, 0.65, 0.7])])
+    (cross,) = [trace for trace in figure.data if trace.name == "rows kept apart"]
+    assert list(cross.x) == [0.4] and abs(cross.y[0]) < 0.5
+    assert figure.layout.xaxis.range[0] < 0.4
+    assert ".400 on 30 rows kept apart" in figure.layout.meta["caption"]
+    assert "cross: rows kept apart" in figure.layout.title.text
+
+
 def test_hostile_names_stay_text() -> None:
     name = "<b>%{x}</b> $a$" * 9
     found = SearchResults(
@@ -286,3 +297,41 @@ def test_hostile_names_stay_text() -> None:
         for text in texts:
             assert "%{x}" not in text
             assert "$" not in text
+
+
+def test_numbers_beside_an_axis_do_not_run_into_each_other() -> None:
+    rng = np.random.default_rng(0)
+    crowded = (0.001, 0.0011, 0.0012, 0.5, 1.0)
+    scores = rng.random(40)
+    found = SearchResults(
+        "rates",
+        "table",
+        tuple(map(str, range(40))),
+        ("complete",) * 40,
+        (
+            SearchParameter("rate", tuple(10 ** rng.uniform(-6, -1, 40))),
+            SearchParameter("drop", tuple(crowded[k % 5] for k in range(40)), None, "linear"),
+        ),
+        (SearchScore("points", True, scores),),
+    )
+    notes = plot_search_lines(found).layout.annotations
+    beside: dict[float, list[tuple[float, str]]] = {0.0: [], 1.0: []}
+    for one in notes:
+        if one.xanchor == "left" and one.x in beside:
+            beside[one.x].append((float(one.y), one.text))
+    for texts in beside.values():
+        heights = sorted(at for at, _ in texts)
+        assert len(heights) > 1 and np.diff(heights).min() >= 0.05
+    assert {"10⁻⁵", ".001"} <= {text for _, text in beside[0.0]}
+    assert {".001", "1"} <= {text for _, text in beside[1.0]}
+
+
+def test_training_and_validation_scores_stand_on_the_same_axes() -> None:
+    figure = plot_search_training(_grid())
+    (line,) = (one for one in figure.data if one.name == "no gap")
+    low, high = figure.layout.xaxis.range
+    assert low <= line.x.min() and line.x.max() <= high  # the line of no gap is in sight
+    assert (
+        figure.layout.yaxis.range[0] <= line.y.min() < line.y.max() <= figure.layout.yaxis.range[1]
+    )
+    assert figure.layout.xaxis.tickvals == figure.layout.yaxis.tickvals

@@ -30,7 +30,8 @@ from dashboard.learning import (
     learning,
     size_curve_in_stages,
 )
-from dashboard.learning.sizes import chosen_sizes, fitted_metrics
+from dashboard.learning.sizes import chosen_sizes
+from dashboard.learning.stages import fitted_metrics
 from dashboard.models import adapt, load_model
 from dashboard.sandbox.processes import WorkCancelled, watched
 
@@ -294,6 +295,10 @@ def test_figures_show_every_number(tree: Any) -> None:
     line = named["tree, validation"]
     assert np.allclose(line.x, curve.sizes) and np.allclose(line.y, curve.validation_mean)
     assert np.allclose(named["tree, on its training rows"].y, curve.train_mean)
+    bands = [trace.y for trace in figure.data if trace.name == "band"][:2]
+    for band, held in zip(bands, (curve.train, curve.validation), strict=True):
+        mean, spread = held[:2].mean(axis=1), held[:2].std(axis=1, ddof=1)  # the third has one fold
+        assert np.allclose(band, np.concatenate([mean + spread, (mean - spread)[::-1]]))
     dots = next(trace for trace in figure.data if trace.name == "folds")
     assert len(dots.x) == 5
     assert not any("<b>odd" in str(trace.name) for trace in figure.data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from dashboard.contracts import OutputSpace
 from dashboard.diagnostics.neighbours import compute_neighbourhood, nearest_rows
 from dashboard.diagnostics.sentences import explain_in_words
 from dashboard.diagnostics.waterfalls import compute_decision_paths, compute_waterfalls
+from dashboard.diagnostics.words import WordExplanation, split_text
 from dashboard.errors import NotApplicable, ParameterError
 from dashboard.wording import number
 from tests.explained import attributed, forest, mixed, shap_library, three_classes
@@ -183,6 +185,44 @@ def test_log_odds_are_told_as_a_probability_for_two_classes_only() -> None:
     assert explain_in_words(several).startswith("forest scores “setosa” at ")
 
 
+def test_a_text_alone_is_told_by_its_words() -> None:
+    text = "claim your free prize now, friend"
+    data, space = pd.DataFrame({"message": [text]}), OutputSpace.PROBABILITY
+    one = attributed([[0.6]], data, base=0.2, outputs=("yes",), space=space)
+    fall = compute_waterfalls([one], 0)[0]
+    lead = "forest gives “yes” a probability of 80 %, above its average of 20 %. "
+    assert explain_in_words(fall) == (
+        lead + "It reads nothing but message, and what that says brings it up."
+    )
+    values = np.array([[0.3], [0.01], [0.25], [-0.1], [0.0], [0.1]])
+    errors = np.array([[0.0], [0.0], [0.0], [0.0], [0.0], [0.2]])  # “friend” may do nothing
+    words = WordExplanation(
+        model="forest",
+        row=0,
+        column="message",
+        split=split_text(text),
+        values=values,
+        errors=errors,
+        base=np.array([0.24]),
+        predictions=np.array([0.8]),
+        output_names=("yes",),
+        space=space,
+        exact=False,
+        n_texts=100,
+    )
+    assert explain_in_words(fall, words=words) == (
+        lead + "Of the words of message, “claim” and “free” raise it most; “prize” lowers it."
+    )
+    low = replace(fall, base=0.9, prediction=0.2)
+    assert explain_in_words(low, words=words).endswith(
+        "Of the words of message, “prize” lowers it most; “claim” and “free” raise it."
+    )
+    nothing = replace(words, values=np.zeros((6, 1)))
+    assert explain_in_words(fall, words=nothing).endswith(
+        "Many words of message move it a little; none stands out."
+    )
+
+
 def test_numbers_are_told_in_their_unit() -> None:
     fall = _fall([-3000.0, 500.0, 0.0], 20_000.0, OutputSpace.TARGET)
     assert explain_in_words(fall, "price", "$") == (
@@ -204,6 +244,10 @@ def test_nothing_is_made_of_noise() -> None:
         [[0.01] * 40], pd.DataFrame([[1.0] * 40], columns=[f"f{k}" for k in range(40)])
     )
     assert explain_in_words(compute_waterfalls([wide], 0)[0]).endswith("none stands out.")
+    one = attributed([[0.01] * 40 + [-0.1]], pd.DataFrame([[1.0] * 41]).add_prefix("f"))
+    assert explain_in_words(compute_waterfalls([one], 0)[0]).endswith(
+        "Many features bring it up a little; none of these stands out. f40 (1) pulls it down."
+    )
 
 
 # Nearest rows

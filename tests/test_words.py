@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from itertools import permutations
@@ -392,7 +393,12 @@ def test_page_of_a_row_with_text(linear: Any, reviews: Any) -> None:
     at.switch_page("../pages/one_row.py").run()
     assert not at.exception
     assert not at.error, [one.value for one in at.error]
-    assert next(tab.label for tab in at.tabs) == "Words"
+    assert next(tab.label for tab in at.tabs) == "Paths of many rows"  # the words stand above
     coloured = [one.value for one in at.get("html") if "sidelight-words" in one.value]
     assert len(coloured) == 1
     assert "the log&#45;odds of yes by" in coloured[0]
+    said = next(one.value for one in at.get("html") if "sl-headline" in one.value)
+    assert "Of the words of review, “" in said
+    charts = [json.loads(one.proto.spec)["layout"]["meta"] for one in at.get("plotly_chart")]
+    names = [one["name"] for one in charts]
+    assert names[0].startswith("words-row-") and not any("waterfall" in name for name in names)

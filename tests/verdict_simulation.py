@@ -20,6 +20,8 @@ import numpy.typing as npt
 
 from dashboard.contracts import Run, Series
 from dashboard.diagnostics.epoch_findings import find_in_epochs
+from dashboard.diagnostics.folds import FoldScores
+from dashboard.diagnostics.mismatch import judge_apart
 from dashboard.diagnostics.size_curves import SizeCurve
 from dashboard.diagnostics.verdicts import judge, judge_size_curves
 
@@ -34,7 +36,7 @@ SEED = 2026
 
 @dataclass(frozen=True)
 class Outcome:
-    """One simulated curve: by "size" or by "epoch", what it is, and what is said of it."""
+    """One simulated curve: by "size", "epoch" or on rows kept "apart"; what it is, what is said."""
 
     kind: str
     truth: str
@@ -119,6 +121,68 @@ def _by_size(rng: np.random.Generator, n: int) -> Iterator[Outcome]:
         good = replace(fits, error=1.0, gap=0.03, memorises=False).curve(rng, "good", is_accuracy)
         found = judge([one for one in judge_size_curves([own, good]) if one.subject == "m"])
         yield Outcome("size", truth, case, found[0].code if found else "nothing")
+
+
+# -- on rows kept apart ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Apart:
+    """Errors of the folds around 1, and of the rows kept apart by `harder` above it.
+
+    `noise` : standard deviation of a fold's error; that of rows kept apart falls with their number.
+    """
+
+    harder: float
+    noise: float
+    splits: int
+    repeats: int
+    n_apart: int
+
+    def scores(self, rng: np.random.Generator, is_accuracy: bool) -> FoldScores:
+        """A fifth of the noise is common to all folds, as the rows learned from are."""
+        folds, n_fold = self.splits * self.repeats, 1_000 // self.splits
+        validation = 1 + self.noise * (0.2 * rng.normal() + rng.normal(size=folds))
+        one = 1 + self.harder + self.noise * np.sqrt(n_fold / self.n_apart) * rng.normal()
+        train, apart = 0.98 * validation, max(float(one), 0.0)
+        if is_accuracy:  # an error of 1 is a tenth of the rows
+            train, validation, apart = 1 - 0.1 * train, 1 - 0.1 * validation, 1 - 0.1 * apart
+        return FoldScores(
+            model="m",
+            metric="accuracy" if is_accuracy else "rmse",
+            title="Accuracy" if is_accuracy else "RMSE",
+            larger_is_better=is_accuracy,
+            train=train,
+            validation=validation,
+            fit_seconds=np.zeros(folds),
+            n_train=np.full(folds, 1_000 - n_fold),
+            n_validation=np.full(folds, n_fold),
+            repeats=np.repeat(np.arange(self.repeats), self.splits),
+            failures=("",) * folds,
+            n_done=folds + 1,
+            n_fits=folds + 1,
+            apart=apart,
+            n_apart=self.n_apart,
+        )
+
+
+def _by_apart(rng: np.random.Generator, n: int) -> Iterator[Outcome]:
+    for k in range(n):
+        u = rng.uniform
+        folds = {
+            "splits": int(rng.choice([5, 10])),
+            "repeats": int(rng.choice([1, 3])),
+            "n_apart": int(rng.choice([200, 500, 1_000])),
+        }
+        cases = [
+            ("data_mismatch", "harder", _Apart(u(0.4, 1.2), u(0.02, 0.08), **folds)),
+            ("as_expected", "the same rows", _Apart(0.0, u(0.005, 0.025), **folds)),
+            (UNCLEAR, "a little harder, noisy", _Apart(u(0.05, 0.25), u(0.15, 0.4), **folds)),
+            (UNCLEAR, "noisy", _Apart(0.0, u(0.15, 0.4), **folds)),
+        ]
+        truth, case, apart = cases[k % len(cases)]
+        found = judge_apart(apart.scores(rng, bool(rng.random() < 0.5)))
+        yield Outcome("apart", truth, case, found[0].code if found else "nothing")
 
 
 # -- by epoch -------------------------------------------------------------------------------------
@@ -244,8 +308,13 @@ def _by_epoch(rng: np.random.Generator, n: int) -> Iterator[Outcome]:
 
 
 def simulate(n: int = 200, seed: int = SEED) -> list[Outcome]:
-    rng = np.random.default_rng(seed)
-    return [*_by_size(rng, n // 2), *_by_epoch(rng, n - n // 2)]
+    rng, n_apart = np.random.default_rng(seed), n // 5
+    n_size = (n - n_apart) // 2
+    return [
+        *_by_size(rng, n_size),
+        *_by_apart(rng, n_apart),
+        *_by_epoch(rng, n - n_apart - n_size),
+    ]
 
 
 def right(outcomes: list[Outcome], *, clear: bool, kind: str = "") -> float:
@@ -263,7 +332,8 @@ def by_case(outcomes: list[Outcome]) -> str:
 def table(outcomes: list[Outcome]) -> str:
     """Truth by verdict, as Markdown."""
     lines = []
-    for kind, title in (("size", "By training size"), ("epoch", "By epoch")):
+    titles = {"size": "By training size", "apart": "On rows kept apart", "epoch": "By epoch"}
+    for kind, title in titles.items():
         counted = Counter((one.truth, one.verdict) for one in outcomes if one.kind == kind)
         truths = list(dict.fromkeys(one.truth for one in outcomes if one.kind == kind))
         said = [*truths, *sorted({verdict for _, verdict in counted} - set(truths))]

@@ -16,7 +16,13 @@ from .evalsets import (
     build_evalset,
     evalset_from_frame,
 )
-from .histories import HistoryKind, identify_history, is_training_log
+from .histories import (
+    HistoryKind,
+    history_as_said,
+    identify_history,
+    is_training_log,
+    may_be_history,
+)
 from .prediction_columns import PredictionColumns, infer_prediction_columns
 from .prediction_files import evalset_and_predictions, infer_answers, read_predictions
 from .readers import Table, read_table, read_tables
@@ -35,6 +41,7 @@ __all__ = [
     "build_evalset",
     "evalset_and_predictions",
     "evalset_from_frame",
+    "history_as_said",
     "identify_history",
     "infer_answers",
     "infer_prediction_columns",
@@ -42,6 +49,7 @@ __all__ = [
     "is_training_log",
     "list_data_files",
     "load_data",
+    "may_be_history",
     "read_data_files",
     "read_predictions",
     "read_table",

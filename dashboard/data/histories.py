@@ -7,37 +7,47 @@ strictly that no data table is taken for one. `dashboard.logs` reads them.
 from __future__ import annotations
 
 import io
-import json
-import math
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice, pairwise
-from pathlib import PurePosixPath
+from itertools import islice
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from ..contracts.size_columns import SIZES, are_only_size_columns, find_column
 from ..contracts.vocabulary import plural
 from ..errors import DataError
+from ..logs import read_runs
 from ..logs.booster_logs import is_catboost_json, is_catboost_table, is_evaluations, writer_of
 from ..logs.columns import STEP_NAMES, is_step_name, numbers_of
-from ..logs.curve_tables import are_curve_names, is_curve_table, read_csv_columns
+from ..logs.curve_tables import are_curve_names, is_download, read_csv_columns
 from ..logs.events import is_event_file
+from ..logs.keras_logs import columns_of_history, even_out, read_json
 from ..logs.names import clean_name, is_known_metric, meaning_of
 from ..logs.records import split_records
-from ..logs.search_logs import SearchKind, identify_search
+from ..logs.search_columns import are_of_trials, judge_trials
+from ..logs.search_logs import SearchKind, identify_search, search_as_said
 from ..wording import listing
+from .epoch_tables import EPOCHS, UNNAMED, count_epochs, counts_up, judge_epochs, metrics_of
 from .unpacking import DAMAGED
 
-__all__ = ["HistoryKind", "identify_history", "is_training_log"]
+__all__ = [
+    "Doubt",
+    "HistoryKind",
+    "history_as_said",
+    "identify_history",
+    "is_training_log",
+    "may_be_history",
+]
 
 Kind = Literal["csv", "json", "tensorboard", "booster", "runs", "sizes"]
 
 _MOST_BYTES = 16 << 20  # of CSV and JSON: a history has one row for each epoch
 _HEADER = 1 << 16
 _SNIFFED = 256
-_EPOCHS = ("epoch", "epochs")
+# Words of which one is in every history as JSON; the last: TensorBoard's rows of three numbers.
+_HINTS = (b"loss", b'"learn_metrics"', b"acc", b"epoch", b"log_history", b"[[", b"step")
 _ZIP = b"PK\x03\x04"
 _MOST_RECORDS = 5_000_000
 _MOST_MEMBERS = 20_000
@@ -88,12 +98,77 @@ class HistoryKind:
         return f"{what}; kept for the page on learning."
 
 
-def identify_history(content: bytes, name: str) -> HistoryKind | SearchKind | None:
-    """The log of a training or of a search in a file, or None for every other; by content alone."""
-    return identify_search(content, name) or _training_log(content)
+@dataclass(frozen=True)
+class Doubt:
+    """A table that may be a log: which kind, and why."""
+
+    kind: Literal["log", "search"]
+    why: str
+
+    def sentence(self) -> str:
+        what = "a training log" if self.kind == "log" else "results of a search"
+        return f"may be {what}: {self.why}."
 
 
-def _training_log(content: bytes) -> HistoryKind | None:
+def identify_history(
+    content: bytes, name: str, shared: Collection[str] = ()
+) -> HistoryKind | SearchKind | None:
+    """The log of a training or of a search in a file, or None for every other; by content alone.
+
+    `shared` : the columns of the data at hand; a table that has some of them is none by numbers.
+    """
+    return identify_search(content, name) or _training_log(content, shared)
+
+
+def may_be_history(content: bytes) -> Doubt | None:
+    """What a table may be beside data or predictions, where only a person can tell."""
+    if not content or content[:4] == _ZIP or len(content) > _MOST_BYTES:
+        return None
+    columns = _columns(content)
+    if not columns:
+        return None
+    if judge_trials(columns) == "perhaps":
+        return Doubt("search", "it has scores beside what may be parameters")
+    if judge_epochs(columns) == "perhaps":
+        return Doubt("log", "it counts epochs or steps")
+    return None
+
+
+def _columns(content: bytes) -> Mapping[str, Sequence[Any]] | None:
+    """A table's cells; of JSON too."""
+    start = content[:_HEADER].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start[:1] not in (b"{", b"["):
+        worth = bool(start) and b"\0" not in start and _is_worth_reading(_header(content))
+        return _cells(content) if worth else None
+    if not any(word in start for word in _HINTS):
+        return None
+    try:
+        columns = columns_of_history(read_json(content, ""))
+        return None if columns is None else even_out(columns, "")[0]
+    except DataError:
+        return None
+
+
+def history_as_said(
+    content: bytes | Path, name: str, kind: Literal["log", "search"]
+) -> HistoryKind | SearchKind:
+    """What a person says that a file is.
+
+    Raises
+    ------
+    DataError : it cannot be read as that.
+    """
+    if kind == "search":
+        return search_as_said(content, name)
+    runs = read_runs({name: content})
+    series = [one for run in runs for one in run.series]
+    metrics = tuple(dict.fromkeys(one.metric for one in series))
+    unit = "epoch" if any(one.unit == "epoch" for one in series) else "step"
+    steps = max((len(one.steps) for one in series), default=0)
+    return HistoryKind("csv", steps, metrics, unit=unit)
+
+
+def _training_log(content: bytes, shared: Collection[str] = ()) -> HistoryKind | SearchKind | None:
     if is_event_file(content[:_SNIFFED]):
         return _events(content)
     if content[:4] == _ZIP:
@@ -101,7 +176,9 @@ def _training_log(content: bytes) -> HistoryKind | None:
     start = content[:_HEADER].lstrip(b"\xef\xbb\xbf \t\r\n")
     if not start or len(content) > _MOST_BYTES:
         return None
-    return _json(content) if start[:1] in (b"{", b"[") else _csv(content)
+    if start[:1] in (b"{", b"["):
+        return _json(content, shared)
+    return None if b"\0" in start else _csv(content, shared)
 
 
 def is_training_log(content: bytes) -> bool:
@@ -115,100 +192,107 @@ def is_training_log(content: bytes) -> bool:
 # --- tables ------------------------------------------------------------------------------------
 
 
-def _csv(content: bytes) -> HistoryKind | None:
+def _csv(content: bytes, shared: Collection[str]) -> HistoryKind | SearchKind | None:
     """A frame of `history.history`, what `CSVLogger` writes, tables that can be nothing else."""
-    header = content[:_HEADER].split(b"\n", 1)[0].decode("utf-8-sig", "replace")
-    names = [one.strip(' "\r') for one in header.replace(";", ",").replace("\t", ",").split(",")]
-    by_epoch = any(name.casefold() in _EPOCHS for name in names)
+    names = _header(content)
+    by_epoch = any(name.casefold() in EPOCHS for name in names)
     if are_only_size_columns(names) and not by_epoch:
         return _sizes(content)
-    told = "loss" in header.casefold() or are_curve_names(names)
-    if not told and not by_epoch and names[0] != "iter":
+    if not _is_worth_reading(names):
         return None
-    try:
-        columns, _ = read_csv_columns(content, "", strict=True)
-    except DataError:
+    columns = _cells(content)
+    if columns is None:
         return None
     if is_catboost_table(columns):
         rounds = len(columns["iter"])
         return HistoryKind("booster", rounds, _shown(list(columns)[1:]), source="CatBoost")
-    if _is_by_epoch(columns):
-        metrics = [column for column in columns if not is_step_name(column)]
-        epochs = [cells for name, cells in columns.items() if name.casefold() in _EPOCHS]
-        n = len(list(groupby(epochs[0]))) if epochs else len(columns[metrics[0]])
-        by_step = not epochs and any(name.casefold() in STEP_NAMES for name in columns)
-        return HistoryKind("csv", n, _shown(metrics), unit="step" if by_step else "epoch")
-    return _measured("csv", dict(columns)) if "loss" in header.casefold() else None
+    return _table("csv", columns, shared)
+
+
+def _header(content: bytes) -> list[str]:
+    line = content[:_HEADER].split(b"\n", 1)[0].decode("utf-8-sig", "replace")
+    return [one.strip(' "\r') for one in line.replace(";", ",").replace("\t", ",").split(",")]
+
+
+def _is_worth_reading(names: Sequence[str]) -> bool:
+    """Most tables are told by their header, however large they are."""
+    return (
+        any(is_step_name(name) and name.casefold() not in UNNAMED for name in names)
+        or any("loss" in name.casefold() for name in names)
+        or are_of_trials(names)
+    )
+
+
+def _cells(content: bytes) -> dict[str, list[str]] | None:
+    try:
+        return read_csv_columns(content, "", strict=True)[0]
+    except DataError:
+        return None
+
+
+def _table(
+    kind: Literal["csv", "json"], columns: Mapping[str, Sequence[Any]], shared: Collection[str]
+) -> HistoryKind | SearchKind | None:
+    """A table of epochs; of trials; or with a loss, whose epochs are not counted."""
+    if judge_epochs(columns, shared) == "sure":
+        by_epoch = any(name.casefold() in EPOCHS for name in columns)
+        by_step = not by_epoch and any(name.casefold() in STEP_NAMES for name in columns)
+        unit = "step" if by_step or is_download(columns) else "epoch"
+        return HistoryKind(kind, count_epochs(columns), _shown(metrics_of(columns)), unit=unit)
+    if not set(columns) & set(shared) and judge_trials(columns) == "sure":
+        return SearchKind("table", len(next(iter(columns.values()))))
+    return _measured(kind, columns)
 
 
 def _sizes(content: bytes) -> HistoryKind | None:
     """A table of training sizes and scores that somebody computed elsewhere."""
-    try:
-        columns, _ = read_csv_columns(content, "", strict=True)
-    except DataError:
-        return None
-    at = find_column(list(columns), SIZES)
-    found = None if at is None else numbers_of(columns[str(at)], comma=True)
+    columns = _cells(content)
+    at = None if columns is None else find_column(list(columns), SIZES)
+    found = None if at is None or columns is None else numbers_of(columns[str(at)], comma=True)
     if found is None or not ((found.values >= 1) & (found.values % 1 == 0)).all():
         return None
-    if len(set(found.values.tolist())) < 2:
+    if columns is None or len(set(found.values.tolist())) < 2:
         return None
     return HistoryKind("sizes", len(found.values), _shown(list(columns)))
 
 
-def _is_by_epoch(columns: dict[str, list[str]]) -> bool:
-    """Known metrics over steps, or any numbers over epochs: names can be mapped where they lie."""
-    if is_curve_table(columns):
-        return _steps_rise(columns)
-    counted = [cells for name, cells in columns.items() if name.casefold() in _EPOCHS]
-    numbers = [numbers_of(cells, comma=True) for cells in columns.values()]
-    return len(counted) == 1 < len(columns) and _counts_up(counted[0]) and None not in numbers
-
-
-def _steps_rise(columns: dict[str, list[str]]) -> bool:
-    """Some column counts up by ones, or by the same number of steps, or starts again."""
-    for name, cells in columns.items():
-        if is_step_name(name) and _counts_up(cells):
-            return True
-        if is_step_name(name):
-            try:
-                steps = [int(cell) for cell in cells]
-            except ValueError:
-                continue
-            if steps[0] >= 0 and all(before <= after for before, after in pairwise(steps)):
-                return True
-    return False
-
-
-def _json(content: bytes) -> HistoryKind | None:
+def _json(content: bytes, shared: Collection[str]) -> HistoryKind | SearchKind | None:
     """`json.dump(history.history)`, a frame of it in any of pandas' forms, or a list of epochs."""
     start = content[:_HEADER]
-    if b"loss" not in start and b'"learn_metrics"' not in start and not _NESTED.match(start):
+    if not any(word in start for word in _HINTS) and not _NESTED.match(start):
         return None
     try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        found = _lines(content)
+        found = read_json(content, "")
+    except DataError:
+        return None
     if is_catboost_json(found):
         metrics = [one.get("name") for one in _dicts(found["meta"].get("learn_metrics"))]
         rounds = len(found["iterations"])
         return HistoryKind("booster", rounds, _shown(metrics), source="CatBoost")
     if is_evaluations(found):
         return _evaluations(found)
-    if isinstance(found, dict) and isinstance(found.get("history"), dict):
-        found = found["history"]
-    if isinstance(found, list) and found and all(isinstance(row, dict) for row in found):
-        names = list(found[0])
-        if any(list(row) != names for row in found):
-            return None
-        found = {name: [row[name] for row in found] for name in names}
-    if not isinstance(found, dict):
+    columns = columns_of_history(found)
+    if columns is None or not _is_even(found):
         return None
-    columns = {
-        str(name): list(values.values()) if isinstance(values, dict) else values
-        for name, values in found.items()
-    }
-    return _measured("json", columns)
+    try:
+        columns, _ = even_out(columns, "")
+    except DataError:
+        return None
+    if is_download(columns) and judge_epochs(columns) != "sure":
+        return None
+    names = [name for name in columns if not is_step_name(name)]
+    bare = are_curve_names(names, counted=False) and any("loss" in one.casefold() for one in names)
+    if bare and all(_is_number(cell) for name in names for cell in columns[name]):
+        return HistoryKind("json", count_epochs(columns), _shown(names))
+    return _table("json", columns, shared)
+
+
+def _is_even(found: Any) -> bool:
+    """Epochs that lack a measure must be counted: other lists of things lack what they like."""
+    rows = found if isinstance(found, list) else []
+    rows = [row for row in rows if isinstance(row, dict)]
+    even = all(list(row) == list(rows[0]) for row in rows)
+    return even or all(any(map(is_step_name, map(str, row))) for row in rows)
 
 
 def _evaluations(found: dict[str, dict[str, list[Any]]]) -> HistoryKind | None:
@@ -230,17 +314,10 @@ def _shown(names: Iterable[Any]) -> tuple[str, ...]:
     return tuple(clean_name(str(name)) for name in names)
 
 
-def _lines(content: bytes) -> list[Any] | None:
-    try:
-        return [json.loads(line) for line in content.splitlines() if line.strip()]
-    except (ValueError, RecursionError):
-        return None
-
-
-def _measured(kind: Literal["csv", "json"], columns: dict[str, Any]) -> HistoryKind | None:
+def _measured(
+    kind: Literal["csv", "json"], columns: Mapping[str, Sequence[Any]]
+) -> HistoryKind | None:
     """A history is numbers by epoch, one of them a loss, and epochs that count up by one."""
-    if not all(isinstance(values, list) for values in columns.values()):
-        return None
     lengths = {len(values) for values in columns.values()}
     epochs = [name for name in columns if name.casefold() in ("epoch", "")]
     metrics = [name for name in columns if name not in epochs]
@@ -250,7 +327,7 @@ def _measured(kind: Literal["csv", "json"], columns: dict[str, Any]) -> HistoryK
     if not all(_is_number(value) for name in metrics for value in columns[name]):
         return None
     for name in epochs:
-        if not _counts_up(columns[name]):
+        if not counts_up(columns[name]):
             return None
     return HistoryKind(kind, lengths.pop(), tuple(metrics))
 
@@ -282,17 +359,6 @@ def _is_number(value: Any) -> bool:
     except (TypeError, ValueError, OverflowError):
         return False
     return not isinstance(value, bool)
-
-
-def _counts_up(values: list[Any]) -> bool:
-    """Whole numbers that rise by one, or start again where training was started again."""
-    try:
-        numbers = [float(value) for value in values]
-    except (TypeError, ValueError, OverflowError):
-        return False
-    if not all(math.isfinite(one) and one == int(one) and one >= 0 for one in numbers):
-        return False
-    return all(after in (before + 1, 0, 1) for before, after in pairwise(numbers))
 
 
 # --- event files and archives --------------------------------------------------------------------
@@ -348,7 +414,8 @@ def _tables(archive: zipfile.ZipFile, about: list[zipfile.ZipInfo]) -> HistoryKi
             return None
         whole = _beginning(archive, one, one.file_size)
         found = None if whole[:4] == _ZIP else _training_log(whole)
-        logs += found is not None
-        if found is None and PurePosixPath(one.filename).name != "time_left.tsv":
+        is_log = isinstance(found, HistoryKind)
+        logs += is_log
+        if not is_log and PurePosixPath(one.filename).name != "time_left.tsv":
             return None
     return HistoryKind("runs", logs) if logs else None

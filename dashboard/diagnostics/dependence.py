@@ -1,7 +1,7 @@
 """How a feature's value moves the answer: value against attribution, coloured by a partner.
 
-The partner that is chosen automatically is the feature that best orders the attributions of rows
-of nearly equal value; the measure is that of shap's `approximate_interactions`.
+The partner that is chosen automatically is the feature that explains most of what differs among
+rows of nearly equal value. Of many features, shap's `approximate_interactions` says which to try.
 """
 
 from __future__ import annotations

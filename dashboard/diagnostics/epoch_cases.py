@@ -10,10 +10,10 @@ from ..wording import count, in_sentence, number
 from .epoch_trends import LEAST, Trend
 from .epochs import EpochCurve, units
 
-__all__ = ["MATERIAL", "EpochCase", "about_the_log", "size_of", "too_short"]
+__all__ = ["MATERIAL", "EpochCase", "about_the_log", "chance", "size_of", "too_short"]
 
 MATERIAL = 0.01  # of the level: smaller changes are left alone, however clear
-BOOSTING_PATIENCE, PATIENCE = 5, 10
+PATIENCE = 10  # where none was chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,9 @@ class EpochCase:
 
     @property
     def patience(self) -> int:
-        return BOOSTING_PATIENCE if self.curve.unit == "iteration" else PATIENCE
+        """The one that the curve is drawn with."""
+        stop = self.curve.early_stop
+        return PATIENCE if stop is None else stop.patience
 
     def shown(self, value: float) -> str:
         """A level as it was logged."""
@@ -50,6 +52,19 @@ class EpochCase:
 
     def at(self, step: float) -> str:
         return f"{self.curve.unit} {count(round(step))}"
+
+    def best_of(self, watched: Trend) -> tuple[float, bool]:
+        """The step of the best level, and whether it is the one that charts mark as the best.
+
+        That one is of the best single value; where it lies far from the window of the best level,
+        it is the middle of the window instead.
+        """
+        first = watched.steps[watched.lowest]
+        last = watched.steps[watched.lowest + watched.window - 1]
+        reach, best = last - first, self.curve.best
+        if best is not None and first - reach <= best <= last + reach:
+            return float(best), True
+        return self.step(watched, watched.lowest + watched.window // 2), False
 
     def finding(
         self,
@@ -63,6 +78,11 @@ class EpochCase:
         return Finding(
             code, severity, self.curve.run, sentence, evidence, tuple(remedies), "epochs", at
         )
+
+
+def chance(spread: float) -> str:
+    """What a change is judged against, in a sentence about it."""
+    return f"ups and downs alone explain {number(spread)}"
 
 
 def size_of(trend: Trend) -> float:
@@ -99,9 +119,10 @@ def _not_finite(case: EpochCase) -> Finding:
     to_the_end = gap.last == int(part.steps[-1])
     last = f"; the last finite value before is {number(float(before[-1]))}" if len(before) else ""
     trains = part.part == "train"
+    is_loss = not curve.larger_is_better
     return case.finding(
         "non_finite",
-        "problem" if trains else "warning",
+        "problem" if trains or is_loss else "warning",
         f"The {part.part} {case.name} of {curve.run} is {gap.kind} from {case.at(gap.first)} on"
         f"{'' if to_the_end else f' to {case.at(gap.last)}'}{last}. Not finite are {count(n_bad)} "
         f"of {count(len(part.steps))} values.",
@@ -128,7 +149,7 @@ def too_short(case: EpochCase, trend: Trend) -> Finding:
         "one_epoch" if one else "too_short",
         "info",
         f"{case.curve.run} logged {units(n, case.curve.unit)} with a finite {case.name}; a trend "
-        f"cannot be told from noise before {units(LEAST, case.curve.unit)}. Undecided.",
+        f"cannot be told from ups and downs before {units(LEAST, case.curve.unit)}. Undecided.",
         ["train for longer, with early stopping"],
         n=n,
     )

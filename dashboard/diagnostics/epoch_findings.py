@@ -15,10 +15,11 @@ import numpy as np
 from ..contracts import Finding, Run
 from ..errors import ParameterError
 from ..wording import in_sentence, number, percent
-from .epoch_cases import MATERIAL, EpochCase, about_the_log, size_of, too_short
+from .epoch_cases import MATERIAL, EpochCase, about_the_log, chance, size_of, too_short
 from .epoch_trends import LEAST, Change, Trend, trend_of
 from .epochs import EpochCurve, compute_epoch_curves, units
 from .rate_findings import about_training
+from .rate_search import is_rate_search
 
 __all__ = ["find_in_epochs"]
 
@@ -31,21 +32,23 @@ PERFECT = 0.995  # of a share such as accuracy
 UNSOUND = ("diverging", "rate_too_high", "rate_too_low", "stuck")  # nothing has settled then
 
 
-def find_in_epochs(
-    subject: Run | Sequence[EpochCurve],
-) -> list[Finding]:
+def find_in_epochs(subject: Run | Sequence[EpochCurve], patience: int = 10) -> list[Finding]:
     """What the curves of a run, or of several, show; the loss is judged where it was logged.
 
     Parameters
     ----------
     subject : a run, or curves of one or more runs, one for each metric. Raw values count,
-        whatever the smoothing.
+        whatever the smoothing. A search for a learning rate, which is to explode, says nothing.
+
+    patience : of early stopping, which is advised; curves have their own.
 
     Raises
     ------
     ParameterError : no curves.
     """
-    curves = _curves(subject) if isinstance(subject, Run) else list(subject)
+    if isinstance(subject, Run) and is_rate_search(subject):
+        return []
+    curves = _curves(subject, patience) if isinstance(subject, Run) else list(subject)
     if not curves and not isinstance(subject, Run):
         raise ParameterError("No curves were given; pass at least one.")
     found: list[Finding] = []
@@ -54,8 +57,10 @@ def find_in_epochs(
     return found
 
 
-def _curves(run: Run) -> list[EpochCurve]:
-    return [compute_epoch_curves([run], metric=metric)[0] for metric in run.metrics]
+def _curves(run: Run, patience: int) -> list[EpochCurve]:
+    return [
+        compute_epoch_curves([run], metric=metric, patience=patience)[0] for metric in run.metrics
+    ]
 
 
 def _findings(curves: Sequence[EpochCurve]) -> list[Finding]:
@@ -122,19 +127,18 @@ def _where_it_ends(case: EpochCase, watched: Trend) -> Finding:
 def _past_best(case: EpochCase, watched: Trend, rise: Change) -> Finding:
     if case.validation is None:
         return _undecided(case, watched, rise, watched.falling())
-    train, place = case.train, watched.lowest + watched.window // 2
-    step = case.step(watched, place)
+    train, (step, _) = case.train, case.best_of(watched)
     falls = None
     if train is not None and len(train) >= LEAST:
         since = min(int(np.searchsorted(train.steps, step)), len(train) - train.window)
         falls = train.between(since, len(train) - train.window)
     if falls is None or not falls.is_clear:
         return _worse_alone(case, watched, rise, step, falls)
-    return _overfits(case, watched, rise, step, falls)
+    return _overfits(case, watched, rise, falls)
 
 
-def _overfits(case: EpochCase, watched: Trend, rise: Change, step: float, falls: Change) -> Finding:
-    curve = case.curve
+def _overfits(case: EpochCase, watched: Trend, rise: Change, falls: Change) -> Finding:
+    curve, (step, marked) = case.curve, case.best_of(watched)
     early = watched.lowest <= EARLY * len(watched)
     n_after = int((watched.steps > step).sum()) * watched.block
     smaller = "a smaller model" if curve.unit != "iteration" else "smaller trees"
@@ -143,13 +147,18 @@ def _overfits(case: EpochCase, watched: Trend, rise: Change, step: float, falls:
     if curve.unit == "iteration":
         regular = ["regularise: fewer leaves, subsampling, a lower rate", "more or cleaner data"]
     first = [smaller, stop] if early else [stop, smaller]
+    where = f"at {case.at(step)} ({number(curve.best_value)})"
+    if not marked:
+        where = f"around {case.at(step)} (its best single value, at {case.at(curve.best or 0)}, is "
+        where += "an exception)"
+    averaged = units(watched.window * watched.block, curve.unit)
     return case.finding(
         "overfitting",
         "warning",
-        f"The validation {case.name} of {curve.run} is best around {case.at(step)} "
-        f"({case.shown(watched.best)}) and worse by {number(rise.size)} at the end "
-        f"({case.shown(watched.end)}), {units(n_after, curve.unit)} later; its noise allows "
-        f"{number(rise.spread)}. On training rows it improves meanwhile by {number(falls.size)}."
+        f"The validation {case.name} of {curve.run} is best {where} and then gets worse: averaged "
+        f"over {averaged}, from {case.shown(watched.best)} to {case.shown(watched.end)} at the "
+        f"end, {units(n_after, curve.unit)} later, a change of {number(rise.size)} where "
+        f"{chance(rise.spread)}. On training rows it improves meanwhile by {number(falls.size)}."
         + (" It overfits from the first epochs on." if early else "")
         + _confirmed(case, step),
         [*first, *regular],
@@ -178,8 +187,8 @@ def _confirmed(case: EpochCase, step: float) -> str:
         better = trend.between(since, len(trend) - trend.window)
         how = "still improves" if better.is_clear else "does not get worse"
         return (
-            f" Its {name} {how} (a change of {number(max(worse.size, 0.0))} from its best, noise "
-            f"allows {number(worse.spread)}): it grows overconfident rather than wrong."
+            f" Its {name} {how} (it ends {number(max(worse.size, 0.0))} off its best, where "
+            f"{chance(worse.spread)}): it grows overconfident rather than wrong."
         )
     return ""
 
@@ -191,14 +200,14 @@ def _worse_alone(
         "training values were not logged"
         if falls is None
         else f"training does not improve clearly meanwhile (by {number(max(falls.size, 0.0))}, "
-        f"noise allows {number(falls.spread)})"
+        f"{chance(falls.spread)})"
     )
     return case.finding(
         "undecided",
         "info",
         f"The validation {case.name} of {case.curve.run} gets worse after {case.at(step)}, by "
-        f"{number(rise.size)} where its noise allows {number(rise.spread)}, but {why}: overfitting "
-        "or a rate that is too high, undecided.",
+        f"{number(rise.size)} where {chance(rise.spread)}, but {why}: overfitting "
+        "or a rate that is too high, which of them cannot be told.",
         [f"keep the weights of {case.at(step)}", "a lower learning rate", "log both parts"],
         step,
         best=case.sign * watched.best,
@@ -218,8 +227,7 @@ def _improving(case: EpochCase, watched: Trend, late: Change) -> Finding:
         "not_converged",
         "warning",
         f"The {part} {case.name} of {case.curve.run} still improves at the end: by "
-        f"{number(late.size)} over the last quarter, where its noise allows "
-        f"{number(late.spread)}.{ends}",
+        f"{number(late.size)} over the last quarter, where {chance(late.spread)}.{ends}",
         ["train for longer, with early stopping", "a higher learning rate, or a schedule"],
         float(watched.steps[-1]),
         end=case.sign * watched.end,
@@ -237,8 +245,8 @@ def _undecided(case: EpochCase, watched: Trend, rise: Change, late: Change) -> F
         "info",
         f"Whether the {part} {case.name} of {case.curve.run} is past its best cannot be told after "
         f"{units(n, case.curve.unit)}: the end is {number(max(rise.size, 0.0))} off its best level "
-        f"(noise allows {number(rise.spread)}), and the last quarter changed it by "
-        f"{number(abs(late.size))} (noise allows {number(late.spread)}).",
+        f"({chance(rise.spread)}), and the last quarter changed it by "
+        f"{number(abs(late.size))} ({chance(late.spread)}).",
         [
             "train for longer, with early stopping",
             "repeat with other seeds",
@@ -259,9 +267,9 @@ def _level(case: EpochCase, watched: Trend, rise: Change, late: Change) -> Findi
         "converged",
         "good",
         f"The {part} {case.name} of {case.curve.run} has settled near {case.shown(watched.end)}: "
-        f"the last quarter changed it by {number(abs(late.size))} (noise allows "
-        f"{number(late.spread)}), and a change of {percent(TELLING)} of its level would have been "
-        f"seen. Within the noise of the best: {units(near, case.curve.unit)}.",
+        f"the last quarter changed it by {number(abs(late.size))} ({chance(late.spread)}), and a "
+        f"change of {percent(TELLING)} of its level would have been seen. As good as the best, "
+        f"give or take its ups and downs: {units(near, case.curve.unit)}.",
         (),
         None if case.curve.best is None else float(case.curve.best),
         end=case.sign * watched.end,
@@ -286,11 +294,11 @@ def _at_first(case: EpochCase, validation: Trend) -> Iterator[Finding]:
     if not lasting and case.curve.unit != "epoch":
         return  # only a mean over an epoch explains it
     how = (
-        f"from the first {case.curve.unit} to the last (by {number(end)} at the end, noise allows "
-        f"{number(end_spread)}): dropout and penalties count in training only, or the validation "
+        f"from the first {case.curve.unit} to the last (by {number(end)} at the end; "
+        f"{chance(end_spread)}): dropout and penalties count in training only, or the validation "
         "rows are easier or were seen in training"
         if lasting
-        else f"at first, by {number(first)} (noise allows {number(spread)}): the logged training "
+        else f"at first, by {number(first)} ({chance(spread)}): the logged training "
         "value is a mean over the epoch while the network learns, with dropout at work if there is "
         "any; this is no fault"
     )
@@ -339,8 +347,8 @@ def _tell_memorised(
         "memorised",
         "warning",
         f"{case.curve.run} has learned its training rows by heart: {name} {number(train)} on "
-        f"training and {number(validation)} on validation rows, where noise allows a difference of "
-        f"{number(spread)}.",
+        f"training and {number(validation)} on validation rows, where "
+        f"{chance(spread)}.",
         [
             "a smaller model: fewer layers, units or leaves",
             "regularise: dropout, weight decay",
@@ -371,7 +379,7 @@ def _noisy(case: EpochCase, validation: Trend) -> Iterator[Finding]:
         "info",
         f"The validation {case.name} of {case.curve.run} scatters by {number(noise)} "
         f"from {case.curve.unit} to {case.curve.unit}{beside}; it falls by "
-        f"{number(max(fall, 0.0))} in all. Within the noise of the best: "
+        f"{number(max(fall, 0.0))} in all. As good as the best, give or take that much: "
         f"{units(near, case.curve.unit)}.",
         [
             "more validation rows",

@@ -18,7 +18,7 @@ import pandas as pd
 from ..contracts import Run, Series
 from ..contracts.runs import Scalar
 from ..errors import NotApplicable, ParameterError
-from ..wording import count, listing, plural, quoted
+from ..wording import count, in_sentence, listing, plural, quoted
 from .logged_metrics import larger_is_better, metric_title
 from .smoothing import smooth
 
@@ -29,6 +29,7 @@ __all__ = [
     "LoggedPart",
     "compute_epoch_curves",
     "in_order",
+    "not_drawn",
     "stop_early",
     "units",
 ]
@@ -304,6 +305,8 @@ def _notes(
     larger: bool | None,
 ) -> tuple[str, ...]:
     notes = [note for one in (train, validation) if one for note in one.notes]
+    if undrawn := not_drawn(run, metric):
+        notes.append(undrawn)
     if train is None and validation is None:
         notes.append(f"{run.name} did not log {quoted(metric)}.")
     elif larger is None:
@@ -312,6 +315,16 @@ def _notes(
             "epoch is called the best."
         )
     return tuple(dict.fromkeys(notes))
+
+
+def not_drawn(run: Run, metric: str) -> str:
+    """Said of a run that logged validation and test rows: the test rows are left alone."""
+    if run.get(metric, "validation") is None or run.get(metric, "test") is None:
+        return ""
+    return (
+        f"{run.name} logged its {in_sentence(metric_title(metric))} on validation and on test rows;"
+        " drawn and judged are the validation rows, and the test rows are left for the end."
+    )
 
 
 def _part(series: Series | None, smoothing: float, half_epoch: bool) -> LoggedPart | None:

@@ -79,6 +79,9 @@ class FoldScores:
     folds : how the rows were divided, in a sentence; digest : of all positions.
     n_given : rows of the data.
     n_done, n_fits : fits that are done, failed ones among them, and all.
+    apart : score of a fit on all these rows on others that were kept apart; NaN where unknown.
+    n_apart : rows kept apart.
+    baseline : score of a model that looks at no feature; NaN where unknown.
     """
 
     model: str
@@ -98,6 +101,9 @@ class FoldScores:
     n_done: int = 0
     n_fits: int = 0
     notes: tuple[str, ...] = ()
+    apart: float = np.nan
+    n_apart: int = 0
+    baseline: float = np.nan
 
     def __post_init__(self) -> None:
         n = len(self.validation)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..contracts import Attributions, Label
 from ..errors import NotApplicable
-from ..wording import listing, number, percent, plural, shorten, shorten_all
+from ..wording import count, listing, number, percent, plural, shorten, shorten_all
 from .attributions import column_of, common_features, in_unit, output_position, strengths
 from .importance import Importance
 from .importance_comparison import compare_importances
@@ -21,8 +21,10 @@ _ALIKE = 0.6  # Kendall's tau from which two orders of features are called alike
 _CLEAR = 0.3  # rank correlation from which a direction is named
 
 
-def headline_importances(importances: Sequence[Importance]) -> str:
+def headline_importances(importances: Sequence[Importance], *, waiting: int = 0) -> str:
     """Which features lead in which model, whether that is clear, and how alike the models are.
+
+    `waiting` : models that are still at work, so that nothing is said of all of them.
 
     Raises
     ------
@@ -31,7 +33,7 @@ def headline_importances(importances: Sequence[Importance]) -> str:
     known = [one for one in importances if len(one.features) and not np.isnan(one.values).all()]
     if not known:
         raise NotApplicable("No importance was measured yet.")
-    parts = [_leaders(known)]
+    parts = [_so_far(len(known), waiting) + _leaders(known, "" if waiting else "models ")]
     if len(known) == 1:
         parts += [_shares(known[0]), _ties(known[0])]
     else:
@@ -44,7 +46,11 @@ def _first(one: Importance) -> str:
     return one.features[int(one.order()[0])]
 
 
-def _leaders(known: Sequence[Importance]) -> str:
+def _so_far(n: int, waiting: int) -> str:
+    return f"So far ({n} of {n + waiting} models): " if waiting else ""
+
+
+def _leaders(known: Sequence[Importance], models: str) -> str:
     """`All 4 models rely most on x`, or which models on which."""
     firsts = Counter(_first(one) for one in known)
     names = dict(zip((one.model for one in known), _short(known), strict=True))
@@ -53,7 +59,7 @@ def _leaders(known: Sequence[Importance]) -> str:
         return f"{names[known[0].model]} relies most on {listing(_cut(order))}"
     if len(firsts) == 1:
         every = "Both" if len(known) == 2 else f"All {len(known)}"
-        return f"{every} models rely most on {shorten(next(iter(firsts)), _NAME)}"
+        return f"{every} {models}rely most on {shorten(next(iter(firsts)), _NAME)}"
     said = []
     for feature, _ in firsts.most_common():
         who = [names[one.model] for one in known if _first(one) == feature]
@@ -120,15 +126,20 @@ def _unused(known: Sequence[Importance]) -> str:
     word = "does" if len(unused) == 1 else "do"
     whom = "the model" if len(known) == 1 else "any of them"
     return (
-        f"{len(unused)} of {plural(len(everything), 'feature')} {word} next to nothing for {whom}"
+        f"{count(len(unused))} of {plural(len(everything), 'feature')} {word} next to nothing for "
+        f"{whom}"
     )
 
 
 # -- which way -------------------------------------------------------------------------------------
 
 
-def headline_explanations(explanations: Sequence[Attributions], output: Label | None = None) -> str:
+def headline_explanations(
+    explanations: Sequence[Attributions], output: Label | None = None, *, waiting: int = 0
+) -> str:
     """The feature that moves the answers most, how far, and which way in which model.
+
+    `waiting` : models that are still at work, so that nothing is said of all of them.
 
     Raises
     ------
@@ -147,7 +158,10 @@ def headline_explanations(explanations: Sequence[Attributions], output: Label | 
     unit = in_unit(users[0].space, users[0].output_names[output_position(users[0], output)])
     far = number(sizes[0]) if len(sizes) == 1 else f"{number(min(sizes))} to {number(max(sizes))}"
     said = f"{name} moves the answers most, on average by {far} ({unit})."
-    return f"{said} {_directions(users, feature, output)}".strip()
+    every = "in every model so far" if waiting else "in every model"
+    return (
+        f"{_so_far(len(known), waiting)}{said} {_directions(users, feature, output, every)}"
+    ).strip()
 
 
 def _strength(one: Attributions, feature: str, output: Label | None) -> float:
@@ -171,7 +185,9 @@ def _direction(one: Attributions, feature: str, output: Label | None) -> str:
     return "mixed" if abs(rho) < _CLEAR else ("raise" if rho > 0 else "lower")
 
 
-def _directions(users: Sequence[Attributions], feature: str, output: Label | None) -> str:
+def _directions(
+    users: Sequence[Attributions], feature: str, output: Label | None, every: str
+) -> str:
     names = shorten_all([one.model for one in users], _NAME)
     found: dict[str, list[str]] = {}
     for one, name in zip(users, names, strict=True):
@@ -183,7 +199,7 @@ def _directions(users: Sequence[Attributions], feature: str, output: Label | Non
         word = next(iter(found))
         if word == "mixed":
             return "High and low values do not simply raise or lower it: look at its shape below."
-        return f"Higher values {word} the answer{'' if len(users) == 1 else ' in every model'}."
+        return f"Higher values {word} the answer{'' if len(users) == 1 else f' {every}'}."
     said = []
     for word in ("raise", "lower", "mixed"):
         if word in found:

@@ -234,7 +234,7 @@ def compute_shap_importance(
     return Importance(
         model=attributions.model,
         method="shap",
-        title="Mean |SHAP|" if attributions.exact else "Mean |contribution|",
+        title=_title(attributions, output),
         unit=f"mean size of the contribution, {attributions.space.value}",
         features=attributions.feature_names,
         values=values,
@@ -250,6 +250,14 @@ def compute_shap_importance(
         ),
         notes=(*_notes(attributions, output), *attributions.notes),
     )
+
+
+def _title(attributions: Attributions, output: int | None) -> str:
+    kind = "Mean |SHAP|" if attributions.exact else "Mean |contribution|"
+    names = attributions.output_names
+    if len(names) < 2:
+        return kind
+    return f"{kind} over {len(names)} outputs" if output is None else f"{kind} for {names[output]}"
 
 
 def _mean_sizes(values: Any, outputs: tuple[Any, ...], output: int | None) -> Floats:

@@ -59,6 +59,7 @@ class ImportanceComparison:
     pairs : agreement of each pair.
     only : label → features that this one uses and no other does, though others have them.
     alone : label → features that this one alone has.
+    lacking : label → features that two others or more have, and this one has not.
     unused : features that are near zero, or absent, for all.
     """
 
@@ -68,6 +69,7 @@ class ImportanceComparison:
     pairs: tuple[Agreement, ...]
     only: dict[str, tuple[str, ...]]
     alone: dict[str, tuple[str, ...]]
+    lacking: dict[str, tuple[str, ...]]
     unused: tuple[str, ...]
 
     def frame(self) -> pd.DataFrame:
@@ -148,6 +150,7 @@ def compare_importances(
         pairs=pairs,
         only=told(only),
         alone=told(has & ~shared),
+        lacking=told(~has & shared),
         unused=tuple(features[at] for at in np.flatnonzero(~used.any(axis=1))),
     )
 

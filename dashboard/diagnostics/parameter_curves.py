@@ -253,7 +253,7 @@ def _own(curve: ParameterCurve, best: int, subject: str) -> Finding | None:
             "no part in the choice.",
         ),
         chart="parameter_curve",
-        at=float(axis.numbers[best]) if np.isfinite(axis.numbers[best]) else float(best),
+        at=float(axis.numbers[best]) if np.isfinite(axis.numbers[best]) else None,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..contracts import Finding
 from ..wording import number, percent
-from .epoch_cases import MATERIAL, EpochCase, size_of
+from .epoch_cases import MATERIAL, EpochCase, chance, size_of
 from .epoch_trends import LEAST, Change, Trend
 
 __all__ = ["about_training"]
@@ -74,20 +74,21 @@ def _frozen(case: EpochCase, train: Trend) -> Finding:
 
 def _rising(case: EpochCase, train: Trend, rise: Change) -> Finding:
     worse = train.end > train.start + rise.spread
-    place = train.lowest + train.window // 2
     validation = case.validation
+    middle = case.step(train, train.lowest + train.window // 2)
+    step = case.best_of(train)[0] if validation is None else middle
     both = validation is not None and len(validation) >= LEAST and validation.after_best().is_clear
-    lowest = f"{case.shown(train.best)} around {case.at(case.step(train, place))}"
+    lowest = f"{case.shown(train.best)} around {case.at(step)}"
     return case.finding(
         "diverging" if worse else "rate_too_high",
         "problem" if worse else "warning",
         f"The training {case.name} of {case.curve.run} gets worse: from {lowest} to "
-        f"{case.shown(train.end)} at the end, a change of {number(rise.size)} where its noise "
-        f"allows {number(rise.spread)}."
+        f"{case.shown(train.end)} at the end, a change of {number(rise.size)} where "
+        f"{chance(rise.spread)}."
         + (" Validation gets worse with it." if both else "")
         + (f" It ends worse than it began ({case.shown(train.start)})." if worse else ""),
         ["divide the learning rate by 10", "clip the gradients", "a larger batch"],
-        case.step(train, place),
+        step,
         lowest=case.sign * train.best,
         end=case.sign * train.end,
         change=rise.size,
@@ -146,8 +147,8 @@ def _slow(case: EpochCase, train: Trend, fall: Change) -> Finding:
         "warning",
         f"The training {case.name} of {case.curve.run} falls in a line that does not flatten, by "
         f"{percent(fall.size / abs(train.start))} in all ({case.shown(train.start)} to "
-        f"{case.shown(train.end)}); in the second half still by {number(second.size)} where its "
-        f"noise allows {number(second.spread)}.",
+        f"{case.shown(train.end)}); in the second half still by {number(second.size)} where "
+        f"{chance(second.spread)}.",
         [
             "multiply the learning rate by 10, or search for one",
             "scale the inputs",

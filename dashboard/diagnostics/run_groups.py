@@ -118,8 +118,8 @@ def _shared(curve: EpochCurve) -> dict[str, Scalar]:
 
 
 def _key(curve: EpochCurve) -> Any:
-    if curve.config:
-        return tuple(sorted((name, repr(value)) for name, value in _shared(curve).items()))
+    if shared := _shared(curve):  # a seed alone is no configuration: names tell more
+        return tuple(sorted((name, repr(value)) for name, value in shared.items()))
     stem = _IN_NAME.sub("", curve.run)
     return stem if stem != curve.run else (curve.run,)
 

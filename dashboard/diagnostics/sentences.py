@@ -11,6 +11,7 @@ from ..contracts import OutputSpace
 from ..wording import listing, number, percent, plural, quoted, shorten
 from .pictures import Picture
 from .waterfalls import Waterfall
+from .words import FREE_TEXT, WordExplanation
 
 __all__ = ["explain_in_words"]
 
@@ -19,7 +20,12 @@ MOST = 3  # features named on either side
 
 
 def explain_in_words(
-    waterfall: Waterfall, target: str = "", unit: str = "", *, picture: Picture | None = None
+    waterfall: Waterfall,
+    target: str = "",
+    unit: str = "",
+    *,
+    picture: Picture | None = None,
+    words: WordExplanation | None = None,
 ) -> str:
     """What the model answers for this row, how that differs from its average, and why.
 
@@ -32,8 +38,14 @@ def explain_in_words(
     ----------
     target : name of what is predicted, for numbers to predict.
     picture : the same row as cells: it is told where they lie, since nobody knows a pixel by name.
+    words : of the text of this row, for a model that reads nothing else: they are the reasons.
     """
-    reasons = _reasons(waterfall) if picture is None else _where(picture)
+    if picture is not None:
+        reasons = _where(picture)
+    elif words is not None:
+        reasons = [_spoken(words, waterfall)]
+    else:
+        reasons = _reasons(waterfall)
     return " ".join([_answer(waterfall, target, unit), *reasons])
 
 
@@ -70,26 +82,59 @@ def _answer(one: Waterfall, target: str, unit: str) -> str:
     return f"{value}, {off} {'above' if above else 'below'} its average of {usually}."
 
 
+def _sides(
+    values: npt.NDArray[np.floating[Any]],
+    errors: npt.NDArray[np.floating[Any]],
+    movement: float,
+    up: bool,
+) -> tuple[list[int], list[int]]:
+    """Where the telling values stand, strongest first: those that go the way `up`, the others."""
+    telling = (np.abs(values) > 1.96 * errors) & (np.abs(values) >= TELLING * movement)
+    order = [int(k) for k in np.argsort(-np.abs(values), kind="stable") if telling[k]]
+    return [k for k in order if (values[k] > 0) == up], [k for k in order if (values[k] > 0) != up]
+
+
 def _reasons(one: Waterfall) -> list[str]:
     values = np.nan_to_num(one.values)
-    known = np.abs(values) > 1.96 * one.errors
     movement = float(np.abs(values).sum()) + abs(one.rest)
     if movement <= 0:
         return ["No feature moves its answer."]
-    telling = known & (np.abs(values) >= TELLING * movement)
     up = one.prediction >= one.base
-    same = [k for k in np.argsort(-np.abs(values)) if telling[k] and (values[k] > 0) == up]
-    against = [k for k in np.argsort(-np.abs(values)) if telling[k] and (values[k] > 0) != up]
     direction, other = ("up", "down") if up else ("down", "up")
+    if len(one.features) == 1 and not one.n_rest and len(one.cells[0].split()) >= FREE_TEXT:
+        name = shorten(one.features[0], 40)
+        return [f"It reads nothing but {name}, and what that says brings it {direction}."]
+    same, against = _sides(values, one.errors, movement, up)
     found = []
     if same:
         found.append(f"Mostly {_named(one, same)} {_bring(same)} it {direction}.")
+    elif against:
+        found.append(f"Many features bring it {direction} a little; none of these stands out.")
     if against:
         pull = "pulls" if len(against) == 1 else "pull"
         found.append(f"{_upper(_named(one, against))} {pull} it {other}.")
     if not found:
         found.append("Many features move it a little; none stands out.")
     return found
+
+
+def _spoken(one: WordExplanation, fall: Waterfall) -> str:
+    """The words that raise the answer and those that lower it; those that have their way first."""
+    place = one.place(fall.output)
+    values = one.values[:, place]
+    up = fall.prediction >= fall.base
+    same, against = _sides(values, one.errors[:, place], float(np.abs(values).sum()), up)
+    words = ("raise", "raises"), ("lower", "lowers")
+    said = [
+        f"{listing([quoted(shorten(one.split.terms[k], 24)) for k in places[:MOST]])} "
+        f"{verbs[len(places[:MOST]) == 1]} it"
+        for places, verbs in zip((same, against), words if up else words[::-1], strict=True)
+        if places
+    ]
+    column = shorten(one.column, 40)
+    if not said:
+        return f"Many words of {column} move it a little; none stands out."
+    return f"Of the words of {column}, {'; '.join([f'{said[0]} most', *said[1:]])}."
 
 
 def _where(one: Picture) -> list[str]:

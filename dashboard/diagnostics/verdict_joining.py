@@ -14,6 +14,7 @@ import numpy as np
 
 from ..contracts import SEVERITIES, Finding
 from ..wording import listing
+from .mismatch import KEPT_APART
 
 __all__ = ["judge"]
 
@@ -25,8 +26,8 @@ _BROKEN = (
     "exploding_gradients",
     "output_mismatch",
     "logits_mismatch",
-    "data_mismatch",
 )
+_SHIFTED = ("data_mismatch",)
 _FREE = ("memorised", "overfitting")
 _LITTLE = (
     "stuck",
@@ -60,6 +61,7 @@ _WORDS = {
     "overfitting": "it overfits",
     "underfitting": "it underfits",
     "no_better_than_baseline": "it beats no baseline",
+    "data_mismatch": "it does worse than the folds say",
     "not_converged": "it still improves",
     "rate_too_low": "its learning rate is too low",
     "rate_too_high": "its learning rate is too high",
@@ -83,7 +85,7 @@ def judge(findings: Sequence[Finding]) -> list[Finding]:
     Parameters
     ----------
     findings : of `find_in_epochs`, `judge_size_curves`, `judge_folds`, `find_in_layers`,
-        `find_in_network`; those of one model share its name, up to a colon.
+        `find_in_network`; those of one model share its name, up to a colon and a space.
 
     Returns
     -------
@@ -94,7 +96,7 @@ def judge(findings: Sequence[Finding]) -> list[Finding]:
     models: dict[str, list[Finding]] = {}
     rows: dict[str, str] = {}
     for one in findings:
-        model = one.subject.partition(":")[0]
+        model = _whose(one)
         if _kind(one):
             models.setdefault(model, []).append(one)
         elif one.code in _ROWS:
@@ -103,8 +105,13 @@ def judge(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(joined, key=_badness)
 
 
+def _whose(one: Finding) -> str:
+    return one.subject.partition(": ")[0]
+
+
 def _kind(one: Finding) -> str:
     groups = {"broken": _BROKEN, "free": _FREE, "little": _LITTLE, "fine": _FINE, "open": _OPEN}
+    groups["shifted"] = _SHIFTED
     return next((name for name, codes in groups.items() if one.code in codes), "")
 
 
@@ -116,7 +123,7 @@ def _badness(one: Finding) -> tuple[bool, int, float]:
 def _support(one: Finding) -> float:
     """How many times a difference exceeds what it is judged against; 1 where that is not told."""
     told = one.evidence
-    for size, low in (("gap", "gap_low"), ("behind", "behind_low")):
+    for size, low in (("gap", "gap_low"), ("behind", "behind_low"), ("worse", "worse_low")):
         if size in told and low in told:
             mean, reach = float(told[size]), float(told[size]) - float(told[low])
             return abs(mean) / reach if reach > 0 else np.inf
@@ -129,10 +136,10 @@ def _support(one: Finding) -> float:
 def _joined(model: str, found: Sequence[Finding], rows: str = "") -> Finding:
     """`rows` : the code of what is known of more rows."""
     first, *rest = sorted(found, key=_badness)
-    same = [one for one in rest if _agree(first, one)]
     against = [one for one in rest if _opposed(first, one)]
-    still = [one for one in rest if one.code in _OPEN and one.chart != first.chart]
-    layer = first.subject.partition(":")[2].strip()
+    still = [one for one in rest if one.code in _OPEN and _source(one) != _source(first)]
+    same = [one for one in rest if _agree(first, one) and one not in still]
+    layer = first.subject.partition(": ")[2].strip()
     otherwise = _against_words(first, against)
     sentence = f"{first.sentence}{_same_words(first, same)} {otherwise}".rstrip()
     if still and first.code not in _OPEN:
@@ -154,6 +161,8 @@ def _joined(model: str, found: Sequence[Finding], rows: str = "") -> Finding:
 
 def _agree(first: Finding, other: Finding) -> bool:
     kinds = {_kind(first), _kind(other)}
+    if "shifted" in kinds:  # new rows may differ, whatever else a model suffers from
+        return not kinds & {"fine", "open"}
     return len(kinds) == 1 or kinds == {"broken", "little"}
 
 
@@ -164,8 +173,14 @@ def _opposed(first: Finding, other: Finding) -> bool:
     return "fine" in kinds or kinds == {"free", "little"} or kinds == {"free", "broken"}
 
 
+def _source(one: Finding) -> str:
+    if one.evidence.get("judged_on") == KEPT_APART:
+        return f"on the {KEPT_APART}"
+    return _SOURCES.get(one.chart, one.chart)
+
+
 def _sources(found: Sequence[Finding]) -> list[str]:
-    return list(dict.fromkeys(_SOURCES.get(one.chart, one.chart) for one in found))
+    return list(dict.fromkeys(map(_source, found)))
 
 
 def _words(found: Sequence[Finding]) -> str:
@@ -192,7 +207,9 @@ def _against_words(first: Finding, against: Sequence[Finding]) -> str:
         return ""
     codes = {one.code for one in against}
     inside = first.chart in ("layers", "network")
-    if inside and codes & {"converged", "not_converged"}:
+    if first.code in _SHIFTED and "about_right" in codes:
+        why = "folds judge by rows like those learned from, and the rows kept apart are not"
+    elif inside and codes & {"converged", "not_converged"}:
         why = "a loss can fall or settle while a layer learns nothing, at a level that is too high"
     elif "about_right" in codes and (inside or first.chart == "epochs"):
         why = "it is this training that went wrong, not the model as such"

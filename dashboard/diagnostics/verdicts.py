@@ -1,8 +1,11 @@
 """Short verdicts on models from curves by training size: what they are, and what would help.
 
 Rules of thumb misfire on one split, so every verdict is judged against the spread over folds, with
-the correction for training rows that folds share (Nadeau and Bengio 2003). With three repetitions
-or more it is the spread of their means: whether the gap persists however these rows are divided.
+the correction for training rows that folds share (Nadeau and Bengio 2003). Only the gap between
+training and validation is judged, with three repetitions or more, against the spread of their
+means: whether it persists however these rows are divided. What is said of other rows (better than
+a baseline, behind another model, more rows would help) keeps the correction, which no number of
+repetitions makes vanish.
 It says "undecided" where the spread is larger than the difference.
 """
 
@@ -18,6 +21,7 @@ from ..contracts import Finding, Severity
 from ..wording import count, in_sentence, number, percent, plural
 from .folds import FoldScores, MeanInterval, corrected_interval
 from .metric_list import METRICS
+from .mismatch import RATIO, judge_apart
 from .size_curves import SizeCurve
 from .verdict_joining import judge
 
@@ -31,9 +35,9 @@ VERDICTS = (
     "memorised",
     "about_right",
     "no_better_than_baseline",
+    "data_mismatch",
     "undecided",
 )
-RATIO = 1.15  # validation error over training error from which a gap counts
 REPEATED = 3  # repetitions from which their means are judged
 PERFECT = 0.01  # training error as a share of the validation error that counts as none
 FAR = 1.15  # error over that of the best model, or of the target, from which it is far
@@ -99,6 +103,17 @@ def _case(curve: SizeCurve, place: int = -1) -> _Case:
     return _Case(curve, train[both], validation[both], ratio, over.format(plural(n, "fold"), n))
 
 
+def _held_out(curve: SizeCurve, place: int = -1) -> Floats:
+    """Validation errors `(f,)` of the folds at a size."""
+    return _errors(curve, curve.validation[place])
+
+
+def _beyond(curve: SizeCurve, differences: Floats, level: float) -> MeanInterval:
+    """A mean over folds with an interval for other rows of the same kind."""
+    folds = curve.independent or curve.n_folds
+    return corrected_interval(differences[np.isfinite(differences)], 1 / max(1, folds - 1), level)
+
+
 def _spread_over(curve: SizeCurve, errors: Floats) -> tuple[Floats, float, str]:
     """Errors of the folds, or the means of the repetitions; the correction; a template of words."""
     folds = curve.independent or curve.n_folds
@@ -140,10 +155,18 @@ def judge_folds(
     baselines: Mapping[str, float] | None = None,
     level: float = 0.95,
 ) -> list[Finding]:
-    """The same verdicts from a cross-validation: one size, all rows that a fold learns from."""
+    """The same verdicts from a cross-validation: one size, all rows that a fold learns from.
+
+    And whether rows kept apart are like these, where the scores tell of such.
+
+    `baselines` : metric → the score of a model that looks at no feature; the scores' own where
+    they are not given.
+    """
+    own = {one.metric: one.baseline for one in scores if np.isfinite(one.baseline)}
     curves = [_one_size(one) for one in scores if one.n_scored]
-    found = judge_size_curves(curves, baselines=baselines, level=level)
-    return [replace(one, chart="folds", at=None) for one in found]
+    found = judge_size_curves(curves, baselines={**own, **(baselines or {})}, level=level)
+    found = [replace(one, chart="folds", at=None) for one in found]
+    return [*found, *(one for each in scores for one in judge_apart(each, level=level))]
 
 
 def _one_size(scores: FoldScores) -> SizeCurve:
@@ -190,7 +213,8 @@ def judge_size_curve(
     if not case.n:
         return []
     if case.n < 2:
-        return [_one_split(case)]
+        known = curve.deviations is not None and np.isfinite(curve.deviations[-1, 1])
+        return [_by_deviation(case) if known else _one_split(case)]
     found = [_verdict(case, others, baseline, target, level)]
     return [*found, *_more_rows(case, level)]
 
@@ -221,6 +245,40 @@ def _one_split(case: _Case) -> Finding:
     )
 
 
+def _by_deviation(case: _Case) -> Finding:
+    """Of a table of means: its number of folds is not known, so their spread is all there is."""
+    spread = float(case.curve.validation_sd[-1])
+    gap = case.error - case.train_error
+    large = case.train_error > 0 and case.error >= RATIO * case.train_error
+    title = in_sentence(case.curve.title)
+    told = (
+        f"{title} {_score(case.curve, case.train_error)} on the rows it learned from and "
+        f"{_score(case.curve, case.error)} on others, a gap of {number(gap)} where folds spread by "
+        f"{number(spread)}."
+    )
+    numbers: dict[str, float | int | str] = {
+        "metric": case.curve.metric,
+        "train": _score_value(case, case.train_error),
+        "validation": _score_value(case, case.error),
+        "gap": gap,
+        "fold_sd": spread,
+        "rows": int(case.curve.sizes[-1]),
+    }
+    name = case.curve.model
+    if _has_zero(case.curve) and gap > spread and case.train_error <= PERFECT * case.error:
+        words = f"{name} has learned its rows by heart: {told}"
+        return _finding(case, "memorised", "warning", words, _SIMPLER, **numbers)
+    if gap > spread and (large or not _has_zero(case.curve)):
+        words = f"{name} overfits: {told}"
+        return _finding(case, "overfitting", "warning", words, _SIMPLER, **numbers)
+    if _has_zero(case.curve) and gap + spread < (RATIO - 1) * case.train_error:
+        words = f"{name} fits about right: {told}"
+        return _finding(case, "about_right", "good", words, (), **numbers)
+    words = f"Whether {name} overfits cannot be told: {told}"
+    remedies = ("Give the score of each fold; means say less.", "Use more folds or rows.")
+    return _finding(case, "undecided", "info", words, remedies, **numbers)
+
+
 def _verdict(
     case: _Case,
     others: Sequence[SizeCurve],
@@ -231,7 +289,8 @@ def _verdict(
     gap = case.interval(case.validation - case.train, level)
     told = _gap_words(case, gap)
     if baseline is not None:
-        worst = case.interval(case.validation - _errors(case.curve, np.array([baseline])), level)
+        theirs = _errors(case.curve, np.array([baseline]))
+        worst = _beyond(case.curve, _held_out(case.curve) - theirs, level)
         if worst.low > 0 or abs(worst.mean) <= abs(worst.high - worst.mean):
             return _beats_nothing(case, baseline, worst)
     positive = case.error > 0 and case.train_error >= 0 and _has_zero(case.curve)
@@ -324,14 +383,19 @@ def _beats_nothing(case: _Case, baseline: float, worst: MeanInterval) -> Finding
     title = in_sentence(case.curve.title)
     clear = worst.low > 0
     verb = "does worse than" if clear else "does no better than"
+    free = case.error > 0 and case.train_error * RATIO <= case.error  # it fits its own rows only
+    own = f" On the rows it learned from it is {_score(case.curve, case.train_error)}." * free
     return _finding(
         case,
         "no_better_than_baseline",
         "problem",
         f"{case.curve.model} {verb} a model that looks at no feature: {title} "
         f"{_score(case.curve, case.error)} against {number(baseline)}; {case.over} spread "
-        f"by {number(case.spread)}.",
-        ("See whether features and target belong to the same rows.", *_RICHER),
+        f"by {number(case.spread)}.{own}",
+        (
+            "See whether features and target belong to the same rows.",
+            *(_SIMPLER if free else _RICHER),
+        ),
         baseline=baseline,
         validation=float(_score_value(case, case.error)),
         fold_sd=case.spread,
@@ -347,13 +411,12 @@ def _far(
         return None
     if target is not None:
         wanted = float(_errors(case.curve, np.array([target]))[0])
-        behind = case.interval(case.validation - wanted, level)
+        behind = _beyond(case.curve, _held_out(case.curve) - wanted, level)
         if behind.low > 0 and case.error >= FAR * max(wanted, 0.0):
             return _underfit(case, f"the target of {number(target)}", behind)
     best: tuple[float, SizeCurve, Floats] | None = None
     for other in others:
-        theirs, _, _ = _spread_over(other, _errors(other, other.validation[-1]))
-        mine, _, _ = _spread_over(case.curve, _errors(case.curve, case.curve.validation[-1]))
+        theirs, mine = _held_out(other), _held_out(case.curve)
         if theirs.shape != mine.shape:
             continue
         both = np.isfinite(theirs) & np.isfinite(mine)
@@ -362,7 +425,7 @@ def _far(
     if best is None:
         return None
     error, other, differences = best
-    behind = case.interval(differences, level)
+    behind = _beyond(case.curve, differences, level)
     if behind.low > 0 and case.error >= FAR * max(error, 0.0):
         return _underfit(case, f"{other.model} ({_score(other, error)})", behind)
     return None
@@ -376,7 +439,7 @@ def _underfit(case: _Case, what: str, behind: MeanInterval) -> Finding:
         "warning",
         f"{case.curve.model} underfits: {title} {_score(case.curve, case.train_error)} even on the "
         f"rows it learned from, {_score(case.curve, case.error)} on others, behind {what} by "
-        f"{number(behind.mean)} ({number(behind.low)} to {number(behind.high)} over {case.over}).",
+        f"{number(behind.mean)} ({number(behind.low)} to {number(behind.high)} with other rows).",
         (*_RICHER, "More rows will not help."),
         train=float(_score_value(case, case.train_error)),
         validation=float(_score_value(case, case.error)),
@@ -393,16 +456,15 @@ def _more_rows(case: _Case, level: float) -> list[Finding]:
     if len(curve.sizes) < 2:
         return []
     half = int(np.argmin(np.abs(np.log(curve.sizes[:-1] / (curve.sizes[-1] / 2)))))
-    before, _, _ = _spread_over(curve, _errors(curve, curve.validation[half]))
-    now, _, _ = _spread_over(curve, _errors(curve, curve.validation[-1]))
+    before, now = _held_out(curve, half), _held_out(curve)
     both = np.isfinite(before) & np.isfinite(now)
     if both.sum() < 2:
         return []
-    won = case.interval(before[both] - now[both], level)
+    won = _beyond(curve, before[both] - now[both], level)
     least = 0.01 * abs(case.error)
     rows = f"from {count(int(curve.sizes[half]))} to {count(int(curve.sizes[-1]))} rows"
     title = in_sentence(curve.title)
-    told = f"{number(won.low)} to {number(won.high)} over {case.over}"
+    told = f"{number(won.low)} to {number(won.high)} with other rows"
     evidence: dict[str, float | int | str] = {
         "won": won.mean,
         "won_low": won.low,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +28,10 @@ SECONDS_OF_ROW = 5.0  # of explaining one row, where no budget is given
 SLOW_NOTE = (
     "The model is slow, so it is asked about fewer mixed rows than usual; the errors say what that "
     "costs.",
+)
+LEFT_OUT = (
+    "Left out are also rows for which the model gives no number, or fails, once some of their "
+    "features are those of background rows."
 )
 SECONDS_A_ROW = 1e-5  # of a model nobody has measured yet
 
@@ -86,8 +91,21 @@ class _Agnostic(ABC):
         errors = np.zeros_like(values)
         self._fill(mixer, values, errors, int(options.get("random_state") or 0), budget)
         notes = (*self._notes(mixer, budget), *(SLOW_NOTE if slow else ()))
-        notes = (*notes, *mixer.questions.notes())
-        return EngineResult(values, mixer.base, None if self.exact else errors, notes)
+        notes = (*notes, *mixer.notes(), *mixer.questions.notes())
+        found = self._sound(EngineResult(values, mixer.base, errors, notes))
+        if mixer.n > 1 and not len(found.values) and mixer.questions.failure is not None:
+            raise mixer.questions.failure
+        return found
+
+    def _sound(self, found: EngineResult) -> EngineResult:
+        """The rows that the model answers whatever they are mixed with; the others left out."""
+        sound = np.asarray(np.isfinite(found.values).all(axis=(1, 2)))
+        kept = np.flatnonzero(sound)
+        errors = None if self.exact or found.errors is None else found.errors[sound]
+        found = replace(found, values=found.values[sound], errors=errors)
+        if len(kept) == len(sound):
+            return found
+        return replace(found, notes=(*found.notes, LEFT_OUT), kept=kept)
 
     def _budget(self, mixer: Mixer, given: Any) -> tuple[int | None, bool]:
         """Mixed rows for each row, None = as many as usual; and whether the model is too slow."""
@@ -215,6 +233,9 @@ class KernelEngine(_Agnostic):
             n = self._coalitions(len(active), mixer.n_background, budget)
             drawn = draw_coalitions(len(active), n, _generator(seed, mixer, row))
             worth = _worth(mixer, row, active, drawn.masks)
+            if not np.isfinite(worth).all():
+                values[row] = np.nan
+                continue
             values[row, active], errors[row, active] = solve(drawn, worth - mixer.base, total)
 
     def _notes(self, mixer: Mixer, budget: int | None) -> tuple[str, ...]:

@@ -31,6 +31,8 @@ class Arrangement:
 
     def parts(self, values: FloatArray) -> FloatArray:
         """`(…, n_outputs)` contributions, for which turning changes the sign."""
+        if self.columns == tuple(range(values.shape[-1])):  # as they are: millions, not copied
+            return -values if self.turned else values
         chosen = values[..., list(self.columns)]
         return -chosen if self.turned else chosen
 
@@ -83,7 +85,9 @@ def _of_two(
 def summed_back(values: FloatArray, sources: IntArray, n_features: int) -> FloatArray:
     """`(n, m, k)` contributions of prepared columns → `(n, n_features, k)` of their sources.
 
-    Standard errors summed like this are an upper bound, whatever their correlation.
+    The value of a feature is the sum of those of its columns only where each adds a part of its own
+    (a linear model), or where an engine knew them together and gave one of them all. Standard
+    errors summed like this are an upper bound, whatever their correlation.
     """
     if np.array_equal(sources, np.arange(n_features)):
         return values

@@ -24,6 +24,7 @@ from ..frames import (
 from .subjects import FloatArray, IntArray, Offer
 
 __all__ = [
+    "NO_NUMBER",
     "Block",
     "PlanAnswer",
     "block_bytes",
@@ -36,6 +37,7 @@ __all__ = [
     "read_plan",
 ]
 
+NO_NUMBER = "gives no number for any of these rows"
 MOST_FEATURES = 100_000
 MOST_OUTPUTS = 1_000
 MOST_OFFERS = 50
@@ -251,7 +253,7 @@ def read_block(frame: Frame, *, asked: int, n_features: int, n_outputs: int) -> 
     refused = told.get("refused")
     if not isinstance(refused, dict) or len(refused) > MOST_OFFERS:
         raise FrameError("A block of an explanation does not say what was refused.")
-    values, base, predictions = (each.astype(np.float64) for each in frame.arrays[1:4])
+    values, base, predictions = (each.astype(np.float64, copy=False) for each in frame.arrays[1:4])
     apart, tolerance = gap(values, base, predictions), _number(told.get("tolerance"))
     if apart > 1.001 * tolerance:
         raise FrameError(f"The values do not add up to the answers: they miss them by {apart:.2g}.")
@@ -260,11 +262,11 @@ def read_block(frame: Frame, *, asked: int, n_features: int, n_outputs: int) -> 
         method=plain_text(told.get("method"), 200),
         game=_game(told.get("game")),
         exact=_bool(told.get("exact")),
-        kept=kept.astype(np.int64),
+        kept=kept.astype(np.int64, copy=False),
         values=values,
         base=base,
         predictions=predictions,
-        errors=frame.arrays[4].astype(np.float64) if sampled else None,
+        errors=frame.arrays[4].astype(np.float64, copy=False) if sampled else None,
         additivity_error=max(_number(told.get("additivity_error")), apart),
         tolerance=tolerance,
         notes=_texts(told, "notes", _NOTES),

@@ -7,13 +7,18 @@ another one, with the same answers; nothing of TensorFlow or of its registry is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 __all__ = ["quick_convolutions"]
 
 MOST_CHANNELS = 4
+MOST_TOGETHER = 128  # answers in one row of the product: more are mostly products with nothing
 
 
 @contextmanager
@@ -71,22 +76,49 @@ def _convolved(inputs: Any, weights: Any, padding: str) -> Any:
 
 
 def _to_inputs(slopes: Any, weights: Any, padding: str) -> Any:
-    """`(n, rows, columns, channels)`: each weight's part, moved to the pixel that it looked at."""
+    """`(n, rows, columns, channels)`: slopes at the pixels, from those at the answers.
+
+    Neighbours in a line are one row of the product, so that it is a large one and few parts are
+    left to be moved to the pixels that they belong to.
+    """
     import tensorflow as tf
 
     high, wide, channels, filters = weights.shape
     rows, columns = slopes.shape[1], slopes.shape[2]
-    flat = tf.reshape(weights, (-1, filters))
-    parts = tf.matmul(flat, tf.reshape(slopes, (-1, filters)), transpose_b=True)
-    parts = tf.reshape(parts, (high, wide, channels, -1, rows, columns))
-    whole = tf.add_n(
-        [
-            tf.pad(parts[i, j], ((0, 0), (0, 0), (i, high - 1 - i), (j, wide - 1 - j)))
-            for i in range(high)
-            for j in range(wide)
-        ]
+    beside = _beside(columns, filters)
+    count = columns // beside
+    # parts reach beyond their own neighbours; a whole line's do not have to meet others
+    reach, width = (1, columns + wide - 1) if count == 1 else (-(-(wide - 1) // beside) + 1, beside)
+    flat = tf.concat([tf.reshape(weights, (-1,)), tf.zeros(1, weights.dtype)], 0)
+    spread = tf.gather(flat, _spread(tuple(weights.shape), beside, reach * width))
+    parts = tf.matmul(tf.reshape(slopes, (-1, beside * filters)), spread)
+    parts = tf.reshape(parts, (-1, rows, count, high * reach, width * channels))
+    moved = [
+        tf.pad(part, ((0, 0), (i, high - 1 - i), (j, reach - 1 - j), (0, 0)))
+        for (i, j), part in zip(np.ndindex(high, reach), tf.unstack(parts, axis=3), strict=True)
+    ]
+    whole = tf.reshape(
+        tf.add_n(moved), (-1, rows + high - 1, (count + reach - 1) * width, channels)
     )
-    if padding == "SAME":
-        top, left = (high - 1) // 2, (wide - 1) // 2
-        whole = whole[:, :, top : top + rows, left : left + columns]
-    return tf.transpose(whole, (1, 2, 3, 0))
+    top, left = ((high - 1) // 2, (wide - 1) // 2) if padding == "SAME" else (0, 0)
+    lines, places = (rows, columns) if padding == "SAME" else (rows + high - 1, columns + wide - 1)
+    return whole[:, top : top + lines, left : left + places]
+
+
+def _beside(columns: int, filters: int) -> int:
+    """How many neighbours go into one row of the product: a whole part of a line."""
+    fit = (each for each in range(1, columns + 1) if columns % each == 0)
+    return max((each for each in fit if each * filters <= MOST_TOGETHER), default=1)
+
+
+def _spread(shape: tuple[int, ...], beside: int, width: int) -> npt.NDArray[np.int32]:
+    """`(beside * filters, high * width * channels)` places in the flat weights, the last + 1: none.
+
+    Which weight leads from an answer (a neighbour and its filter) to a pixel (its line, its place
+    in the line from the first neighbour's and its channel).
+    """
+    high, wide, channels, filters = shape
+    at, f, i, u, c = np.ogrid[:beside, :filters, :high, :width, :channels]
+    places = ((i * wide + u - at) * channels + c) * filters + f
+    found = np.where((u >= at) & (u < at + wide), places, math.prod(shape))
+    return found.reshape(beside * filters, -1).astype(np.int32)

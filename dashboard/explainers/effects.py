@@ -84,7 +84,7 @@ def substitute(
     taken = np.broadcast_to(at_values, (len(rows), *at_values.shape[-2:]))
     own: list[FloatArray] = []
     found: list[FloatArray] = []
-    began = last = time.perf_counter()
+    began = time.perf_counter()
     step, start = 1, 0
     while start < n and (start < 2 or time.perf_counter() - began < seconds):
         stop = min(n, start + step)
@@ -94,10 +94,8 @@ def substitute(
         own.append(questions.ask(stock, own_at[start:stop], at_rows[start:stop], check=False))
         answers = questions.ask(stock, part, home, check=False)
         found.append(answers.reshape(stop - start, m, -1))
-        now = time.perf_counter()
-        longer = now - last < CHUNK_SECONDS / 2
-        step = min(max(1, CHUNK_ROWS // m), step * 4) if longer else max(1, step // 2)
-        last, start = now, stop
+        room = CHUNK_SECONDS / (questions.seconds_a_row * (m + 1))
+        step, start = max(1, min(CHUNK_ROWS // m, step * 4, int(room))), stop
         work.progress(stop, n, "Asking the model about changed rows")
     again = questions.ask(stock, own_at[:2], at_rows[:2], check=False)
     notes = (*_chance_note(again, own, found), *questions.notes())

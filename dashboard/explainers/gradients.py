@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,22 @@ import numpy.typing as npt
 
 from ..models.network_inputs import InputSpec
 
-__all__ = ["Design", "Sums", "design_for", "integrand", "samples_for", "slopes_at", "summed"]
+__all__ = [
+    "Design",
+    "Sums",
+    "design_for",
+    "integrand",
+    "outputs_at",
+    "samples_for",
+    "slopes_at",
+    "summed",
+]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 Graph = Callable[..., Any]
 Read = Callable[[list[Any]], Any]
+
+_MOST_DRAWN = 4_000_000  # random numbers at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,16 +72,42 @@ def design_for(
     places = np.empty((n, samples), dtype=np.float32)
     rounds = max(1, samples // n_background)
     used = samples // rounds
-    first, within = np.arange(rounds) * used, np.tile(np.arange(used), (rounds, 1))
-    for row in range(n):
-        content = 0
-        for array in arrays:
-            content = zlib.crc32(np.ascontiguousarray(array[row]).tobytes(), content)
-        rng = np.random.default_rng([seed, turn, content])
-        picks[row] = np.repeat(rng.permutation(n_background)[:used], rounds)
-        parts = rng.permuted(within, axis=1).T + first
-        places[row] = (parts.reshape(-1) + rng.random(samples)) / samples
+    first = (np.arange(rounds) * used)[:, None]
+    starts = _starts(arrays, seed, turn)
+    together = max(1, _MOST_DRAWN // (n_background + 2 * samples))
+    for at in range(0, n, together):
+        some = slice(at, at + together)
+        draws = _drawn(starts[some], n_background + 2 * samples)
+        backs, orders, within = np.split(draws, [n_background, n_background + samples], axis=1)
+        chosen = np.argsort(backs, axis=1)[:, :used]
+        parts = np.argsort(orders.reshape(-1, rounds, used), axis=2) + first
+        picks[some] = np.repeat(chosen, rounds, axis=1)
+        ordered = parts.transpose(0, 2, 1).reshape(-1, samples)
+        places[some] = (ordered + (within >> np.uint64(11)) * 2.0**-53) / samples
     return Design(picks, places)
+
+
+def _starts(arrays: Sequence[npt.NDArray[Any]], seed: int, turn: int) -> npt.NDArray[np.uint64]:
+    """`(n,)` numbers from what each row holds."""
+    found = np.zeros(len(arrays[0]), dtype=np.uint64)
+    for array in arrays:
+        whole = np.ascontiguousarray(array)
+        content = [zlib.crc32(row.data) for row in whole]
+        found = _mixed(found + np.array(content, dtype=np.uint64))
+    return _mixed(found + np.array([seed % (1 << 60) * 8 + turn], dtype=np.uint64))
+
+
+def _drawn(starts: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.uint64]:
+    """`(n, count)` pseudo-random bits, each row from its own start (SplitMix64)."""
+    steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return _mixed(starts[:, None] + steps)
+
+
+def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +163,8 @@ class Sums:
 
         What the sum must be is known, so its sampling error is, too; each cell gives up the part
         of it that goes with its own (a control variate). `gaps` are `(n, k)`: truth less sum. What
-        a gap larger than two standard errors moves is counted as error.
+        a gap larger than two standard errors moves is counted as error; beyond three it is no
+        chance, and may belong to any cell: it is an error of each of them.
         """
         known = self.whole[:, None, :] > 0
         share = np.divide(
@@ -136,6 +175,7 @@ class Sums:
         beyond = np.maximum(gaps**2 - 4 * self.whole_errors**2, 0)
         errors = left * (self._scale()[:, None] * self._few() ** 2)[:, None, :]
         errors += share**2 * beyond[:, None, :]
+        errors += np.maximum(gaps**2 - 9 * self.whole_errors**2, 0)[:, None, :]
         return values, np.sqrt(errors)
 
     def _scale(self) -> FloatArray:
@@ -175,34 +215,77 @@ def summed(
     """The sums of all rows, `batch` samples at a time; `each(done)` when some rows are done.
 
     `ends` are the slopes at the rows and at the background rows, for an `integrand` with them.
+    What is left to sample is little near both ends then, so that more samples go between them.
     """
     n, samples = design.picks.shape
+    if ends is not None:
+        design = Design(design.picks, _inward(design.places))
     threads = _threads()
+    straight = None if ends is None else _straight(rows, background, *ends)
     together = max(1, batch // threads // samples)
     pieces = max(2, batch // threads // 2 * 2, min(batch, samples) // 2 * 2)
     # a mean slope of some of the samples, of some of the background rows each, would be biased
     level = np.float32(samples <= min(pieces, len(background[0])))
 
-    def one_block(start: int) -> list[Any]:
-        block = slice(start, start + together)
+    def one_block(block: slice) -> list[Any]:
         part, given = design.part(block), [array[block] for array in rows]
         known = [] if ends is None else [ends[0][:, block], ends[1]]
         total: list[Any] = []
         for at in range(0, samples, pieces):
-            some = slice(at, at + pieces)
+            # the first of all pairs, then the second
+            some = np.arange(at, min(at + pieces, samples)).reshape(-1, 2).T.reshape(-1)
             where = part.picks[:, some], part.places[:, some]
             sums = graph(*given, *background, *known, level, *where)
             one = [np.asarray(each, dtype=np.float64) for each in sums]
             total = [a + b for a, b in zip(total, one, strict=True)] if total else one
+        if straight is not None:
+            total[0] += samples * straight(block)
         return total
 
     found: list[list[Any]] = []
-    for total in _beside(one_block, range(0, n, together), threads):
+    blocks = _blocks(n, together, threads)
+    for block, total in zip(blocks, _beside(one_block, blocks, threads), strict=True):
         found.append(total)
-        each(min(len(found) * together, n))
+        each(block.stop)
     totals, squares, products, whole, fourths = map(np.concatenate, zip(*found, strict=True))
     taken = np.full(n, samples, dtype=np.int64)
     return Sums(totals, squares, products, whole, fourths, taken)
+
+
+def _inward(places: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Evenly spread places, moved so that they are as dense as `_density` says."""
+    grid = np.linspace(0, 1, 4_097)
+    below = grid * (1 / 4 + 9 / 4 * grid - 3 / 2 * grid**2)
+    return np.interp(places, below, grid).astype(np.float32)
+
+
+def _density(places: Any) -> Any:
+    """A quarter everywhere and three quarters as a parabola that is 0 at both ends; sums to 1."""
+    return 1 / 4 + 9 / 2 * places * (1 - places)
+
+
+def _straight(
+    rows: Sequence[npt.NDArray[Any]], background: Sequence[Any], at_rows: Any, at_background: Any
+) -> Callable[[slice], FloatArray]:
+    """From some rows to `(n, M, k)`: what straight lines between the slopes at both ends add.
+
+    The mean over all lines is known without any sample.
+    """
+    x, b = (
+        np.concatenate([np.reshape(a, (len(a), -1)) for a in each], axis=1, dtype=np.float64)
+        for each in (rows, background)
+    )
+    back = np.asarray(at_background)
+    mean, slope = b.mean(axis=0), back.mean(axis=1, dtype=np.float64).T
+    taken = np.einsum("knm,nm->mk", back, b)
+
+    def known(block: slice) -> FloatArray:
+        own = x[block, :, None]
+        from_rows = at_rows[:, block].transpose(1, 2, 0) * (own - mean[:, None])
+        added: FloatArray = (from_rows + own * slope - taken / len(b)) / 2
+        return added
+
+    return known
 
 
 def _threads() -> int:
@@ -213,12 +296,19 @@ def _threads() -> int:
     return max(1, min(2, most))
 
 
-def _beside(work: Callable[[int], Any], starts: Iterable[int], threads: int) -> Iterator[Any]:
+def _blocks(n: int, together: int, threads: int) -> list[slice]:
+    """All rows, no more than `together` at a time and as many for each thread."""
+    count = min(n, -(-n // (together * threads)) * threads)
+    ends = np.arange(count + 1) * n // max(1, count)
+    return [slice(int(start), int(end)) for start, end in pairwise(ends)]
+
+
+def _beside(work: Callable[[slice], Any], blocks: Iterable[slice], threads: int) -> Iterator[Any]:
     """The results in their order; when nobody wants more, what was begun is finished at most."""
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Any] = deque()
-        for start in starts:
-            waiting.append(pool.submit(work, start))
+        for block in blocks:
+            waiting.append(pool.submit(work, block))
             if len(waiting) > threads:
                 yield waiting.popleft().result()
         while waiting:
@@ -231,9 +321,9 @@ def integrand(specs: Sequence[InputSpec], read: Read, *, ends: bool) -> Graph:
     It takes rows and background rows; with `ends` the slopes there, each `(k, n, M)` as
     `slopes_at` gives them; whether all samples are there and a mean slope is taken; picks; places.
 
-    Slopes at the ends cost next to nothing, being shared by all lines that end there. How far they
-    rise or fall along a line is taken from each sample (a control variate), and so is what is due
-    to how the background rows that were met differ from all of them.
+    Slopes at the ends cost next to nothing, being shared by all lines that end there. The straight
+    line between them is taken from each sample (a control variate; `summed` adds its own mean over
+    all lines), and so is what is due to how the background rows that were met differ from all.
     """
     import tensorflow as tf
 
@@ -260,8 +350,9 @@ def integrand(specs: Sequence[InputSpec], read: Read, *, ends: bool) -> Graph:
         for at, slopes in enumerate(_slopes(read, lines)):
             slopes = tf.reshape(slopes, shape)
             if ends:
-                rise = last[0][at][:, None] - tf.gather(last[1][at], picks)
-                slopes += (0.5 - places)[:, :, None] * rise
+                start = tf.gather(last[1][at], picks)
+                slopes -= start + places[:, :, None] * (last[0][at][:, None] - start)
+                slopes *= (1 / _density(places))[:, :, None]
             found.append(_moments(slopes, ways, mean, level))
         return tuple(tf.stack(each, axis=-1) for each in zip(*found, strict=True))
 
@@ -270,6 +361,16 @@ def integrand(specs: Sequence[InputSpec], read: Read, *, ends: bool) -> Graph:
     where = [tf.TensorSpec((None, None), dtype) for dtype in (tf.int32, tf.float32)]
     signature = [*rows, *rows, *known, tf.TensorSpec((), tf.float32), *where]
     return _traced(sums, signature)
+
+
+def outputs_at(specs: Sequence[InputSpec], read: Read) -> Graph:
+    """A traced graph from rows to what `read` gives there, `(n, k)`."""
+    import tensorflow as tf
+
+    def outputs(*rows: Any) -> Any:
+        return read(list(rows))
+
+    return _traced(outputs, [tf.TensorSpec((None, *spec.shape), tf.float32) for spec in specs])
 
 
 def slopes_at(specs: Sequence[InputSpec], read: Read) -> Graph:
@@ -322,6 +423,7 @@ def _ones(count: int) -> Any:
 def _moments(slopes: Any, ways: Any, mean: Any, share: Any) -> tuple[Any, ...]:
     """The five sums of `Sums` for one output; slopes and ways `(rows, samples, cells)`.
 
+    The second half of the samples are the partners of the first.
     The ways' mean `(rows, cells)` over the background is known, so a `share` of the mean slope
     goes with it rather than with the ways that were met.
     """
@@ -330,12 +432,13 @@ def _moments(slopes: Any, ways: Any, mean: Any, share: Any) -> tuple[Any, ...]:
     samples = tf.cast(tf.shape(slopes)[1], tf.float32)
     level = share * tf.reduce_mean(slopes, axis=1)
     products = (slopes - level[:, None]) * ways
-    apart = products[:, 0::2] - products[:, 1::2]
+    first, second = tf.split(products, 2, axis=1)
+    apart = first - second
     whole = tf.reduce_sum(apart, axis=2)
     return (
         tf.reduce_sum(products, axis=1) + samples * level * mean,
         tf.reduce_sum(apart**2, axis=1),
-        tf.einsum("rsm,rs->rm", apart, whole),
+        tf.reduce_sum(apart * whole[:, :, None], axis=1),
         tf.reduce_sum(whole**2, axis=1),
         tf.reduce_sum(whole**4, axis=1),
     )

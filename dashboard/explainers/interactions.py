@@ -11,32 +11,57 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..contracts import Work
+from ..contracts import OutputSpace, Work
 from ..errors import NotApplicable
 from .bulk_trees import BULK_PATH, MOST_BITS, Leaf, distinct_patterns, leaves_of, patterns_of
 from .forest_reading import forest_of
-from .forests import Forest, Tree
+from .forests import UNITS, Forest, Tree
 from .leaf_tables import path_interactions
 from .native import CATBOOST, own_interactions
-from .subjects import Subject
+from .pair_sums import pair_sums
+from .subjects import Engine, Subject
 from .trees import explainer_of, in_parts
 
-__all__ = ["tree_interactions"]
+__all__ = ["base_of_pairs", "engine_of_pairs", "tree_interactions"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
 
 FEW = 8  # rows up to which shap is faster
 MOST_BYTES = 2 << 30
+CHECKED = 3  # rows of a call whose pairs are compared with walks through the trees
+ROUNDING = 1e-6  # relative to the largest answer
 _DENSE = 256  # patterns of a leaf that are made without looking which there are
 
 
-def tree_interactions(subject: Subject, rows: Any, background: Any, work: Work) -> FloatArray:
+def engine_of_pairs(subject: Subject, space: OutputSpace) -> Engine:
+    """Whose values the pairs sum to."""
+    return BULK_PATH if CATBOOST.refuses(subject, space) else CATBOOST
+
+
+def base_of_pairs(subject: Subject, rows: Any, space: OutputSpace, work: Work) -> FloatArray:
+    """`(n_outputs,)` what the trees answer with all features unknown.
+
+    `rows` : prepared; one will do.
+
+    Raises
+    ------
+    NotApplicable : no trees that can be read.
+    """
+    if engine_of_pairs(subject, space) is CATBOOST:
+        return CATBOOST.explain(subject, rows[:1], None, space, work, {}).base
+    return forest_of(subject).expectation
+
+
+def tree_interactions(
+    subject: Subject, rows: Any, background: Any, work: Work, space: OutputSpace | None = None
+) -> FloatArray:
     """Path-dependent interaction values in the unit of the trees.
 
     Parameters
     ----------
     rows : prepared rows; background : not used, the training's own counts take its place.
+    space : the unit that is asked for; None takes the model's natural one.
 
     Returns
     -------
@@ -45,35 +70,60 @@ def tree_interactions(subject: Subject, rows: Any, background: Any, work: Work) 
 
     Raises
     ------
-    NotApplicable : no trees that can be read, no counts in them, or too many numbers.
+    NotApplicable : no trees that can be read, another unit, no counts in them, too many numbers,
+        or pairs that are not those of a walk through the trees.
     """
-    if not CATBOOST.refuses(subject, subject.spaces[0]):
+    space = space or subject.spaces[0]
+    if engine_of_pairs(subject, space) is CATBOOST:
         return _by_catboost(subject, rows, work)
     forest = forest_of(subject)
-    _check(forest)
+    _check(forest, space)
     matrix = forest.matrix(rows)
     n, m = matrix.shape
     _check_size(n, m, forest.n_outputs)
     if n <= FEW and forest.counted and not (forest.has_choices or forest.is_merged):
-        return _by_shap(forest, matrix, work)
+        return _believed(forest, matrix, _by_shap(forest, matrix, work))
     values = np.zeros((forest.n_outputs, m, m, n))
     columns = np.ascontiguousarray(matrix.T)
     for at, tree in enumerate(forest.trees):
         work.progress(at, len(forest.trees), f"Tree {at + 1:,} of {len(forest.trees):,}")
         _add(tree, columns, values, work)
     alone = BULK_PATH.on_matrix(forest, matrix, None, work)
-    return _whole(forest, values, alone)
+    return _believed(forest, matrix, _whole(forest, values, alone))
 
 
-def _check(forest: Forest) -> None:
+def _check(forest: Forest, space: OutputSpace) -> None:
     if forest.unit == "logarithm":
         raise NotApplicable("The trees add up to the logarithm of the answer, not to the answer.")
+    if not forest.in_space(space):
+        raise NotApplicable(
+            f"The trees add up to {UNITS[forest.unit]}, not to the {space.value}. Pairs of "
+            "features can only be had in the unit of the trees."
+        )
     if not forest.passable:
         raise NotApplicable("The trees hold no counts of the training rows for all their splits.")
     if forest.widest > MOST_BITS:
         raise NotApplicable(
             f"Some paths of the trees ask for more than {MOST_BITS} different features."
         )
+
+
+def _believed(forest: Forest, matrix: FloatArray, values: FloatArray) -> FloatArray:
+    """The values, if some rows' pairs are what the answers without each feature say.
+
+    The sums over whole rows of the matrix cannot tell: the diagonal is what is left for it.
+    """
+    some = np.unique(np.linspace(0, len(matrix) - 1, CHECKED).astype(np.int64))
+    pairs = values[some].sum(axis=2) - np.einsum("niik->nik", values[some])
+    gap = float(np.abs(pairs - forest.spread(pair_sums(forest, matrix[some]))).max(initial=0.0))
+    largest = float(np.abs(forest.predict(matrix[some])).max(initial=0.0))
+    allowed = ROUNDING * max(largest, float(np.abs(forest.expectation).max()), 1e-12)
+    if not gap <= allowed:
+        raise NotApplicable(
+            f"The computation of interactions was put aside: its pairs miss what a feature adds "
+            f"together with all others by up to {gap:.2g}, and {allowed:.2g} are allowed."
+        )
+    return values
 
 
 def _check_size(n: int, m: int, n_outputs: int) -> None:
@@ -90,12 +140,15 @@ def _by_catboost(subject: Subject, rows: Any, work: Work) -> FloatArray:
     n = len(rows)
     _check_size(n, len(subject.estimator.feature_names_), subject.n_outputs)
     found = [
-        own_interactions(
-            subject.estimator, rows.iloc[part] if hasattr(rows, "iloc") else rows[part]
-        )
+        own_interactions(subject, rows.iloc[part] if hasattr(rows, "iloc") else rows[part])
         for part in in_parts(n, work)
     ]
-    return np.concatenate(found)
+    values = np.concatenate(found)
+    try:
+        forest = forest_of(subject)
+    except NotApplicable:  # splits by statistics of its categories: only the sums can be compared
+        return values
+    return _believed(forest, forest.matrix(rows), values)
 
 
 def _by_shap(forest: Forest, matrix: FloatArray, work: Work) -> FloatArray:

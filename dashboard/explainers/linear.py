@@ -72,8 +72,12 @@ class LinearModels:
             raise AssertionError  # refused before
         coefficients, intercept = parts
         mean = dense(background).astype(np.float64).mean(axis=0)
-        distance = dense(rows).astype(np.float64) - mean
-        values = distance[:, :, None] * coefficients.T[None]
+        distance = dense(rows).astype(np.float64, copy=False) - mean
+        values = distance[:, :, None]
+        if len(coefficients) == 1:
+            values *= coefficients.T[None]
+        else:
+            values = values * coefficients.T[None]
         return EngineResult(values, mean @ coefficients.T + intercept)
 
 

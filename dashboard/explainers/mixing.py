@@ -28,6 +28,7 @@ FIRST_BATCH = 2  # rows of the first call: a model may take half a second a row
 AGAIN = 4  # rows that a slow model is asked twice, to see whether the answers stay the same
 MIXED = "rows that are mixed from two of them"
 MOST_KNOWN = 8  # backgrounds that are remembered for each model
+MOST_FAILED = 32  # rows on whose mixed rows a model may fail: each takes some calls to be found
 
 
 class Stock:
@@ -104,6 +105,10 @@ def _places(frame: pd.DataFrame, features: tuple[str, ...]) -> IntArray:
     return np.array([known[name] for name in features], dtype=np.int64)
 
 
+class _Failed(NotApplicable):
+    """The model's own failure on rows that it was asked about."""
+
+
 class Questions:
     """A model's answers, asked in calls of about half a second, each of them checked.
 
@@ -113,22 +118,28 @@ class Questions:
         `LOG_ODDS_BOUND`.
     n_asked, n_expected : rows asked so far, of about so many; 0 where nobody knows.
     seconds_a_row : of the best call so far.
+    failed : home rows of mixed rows on which the model fails; None where it may fail on none.
+    failure : what it said then.
     asked_about : what the rows are, for sentences.
     """
 
     def __init__(self, subject: Subject, space: OutputSpace, work: Work) -> None:
         self.subject, self.space, self.work = subject, space, work
         self.n_clipped = self.n_asked = self.n_expected = 0
+        self.failed: set[int] | None = None
+        self.failure: NotApplicable | None = None
         self.seconds_a_row = math.inf
         self.asked_about = MIXED
         self._batch = FIRST_BATCH
+        self._last = (0, 0.0)
 
     def ask(self, stock: Stock, at: IntArray, home: IntArray, *, check: bool = True) -> FloatArray:
         """`(n, k)` answers to the rows `stock.compose(at, home)`.
 
         Raises
         ------
-        NotApplicable : the model fails on mixed rows, or (`check`) answers no number to some.
+        NotApplicable : the model fails on rows, or (`check`) answers no number to some. Where a
+            few may fail these have no number, and no other rows of the same home are asked.
         """
         found = np.empty((len(at), self.subject.n_outputs))
         most = max(1, min(BATCH_ROWS, BATCH_CELLS // max(1, at.shape[1])))
@@ -137,8 +148,8 @@ class Questions:
             self.work.check()
             stop = min(len(at), start + min(self._batch, most))
             began = time.perf_counter()
-            mixed = stock.compose(at[start:stop], home[start:stop])
-            found[start:stop] = self._believed(self._answer(mixed, stop - start), check)
+            answers = self._answers(stock, at[start:stop], home[start:stop])
+            found[start:stop] = self._believed(answers, check)
             self._pace(time.perf_counter() - began, stop - start)
             start = stop
         return found
@@ -149,10 +160,39 @@ class Questions:
         if self.n_expected:
             done = min(self.n_asked, self.n_expected)
             self.work.progress(done, self.n_expected, "Asking the model about mixed rows")
-        if seconds > GOAL_SECONDS:
-            self._batch = max(1, n // 2)
-        elif seconds < GOAL_SECONDS / 4 and n >= self._batch:
-            self._batch = min(BATCH_ROWS, self._batch * 4)
+        if seconds <= GOAL_SECONDS and n < self._batch:
+            return  # there were no more to ask
+        (few, quicker), (many, slower) = sorted([self._last, (n, seconds)])
+        # what a call takes whatever it holds is no reason to hold less
+        each = (slower - quicker) / (many - few) if many > few else seconds / n
+        if n == 1 == self._last[0]:
+            each = 0.0  # two calls of one row tell nothing of a second one
+        most = n * (2 if seconds > GOAL_SECONDS else 4)
+        room = GOAL_SECONDS / each if each > GOAL_SECONDS / most else most
+        self._batch, self._last = max(1, min(BATCH_ROWS, int(room))), (n, seconds)
+
+    def _answers(self, stock: Stock, at: IntArray, home: IntArray) -> FloatArray:
+        """`(n, k)` answers, no numbers where the model failed."""
+        failed = self.failed or set()
+        is_open = ~np.isin(home, list(failed))
+        if not is_open.all():
+            found = np.full((len(at), self.subject.n_outputs), np.nan)
+            if is_open.any():
+                found[is_open] = self._answers(stock, at[is_open], home[is_open])
+            return found
+        try:
+            return self._answer(stock.compose(at, home), len(at))
+        except _Failed as failure:
+            if self.failed is None or len(failed) >= MOST_FAILED:
+                raise
+            self.failure = failure
+        self.work.check()
+        if len(at) == 1:
+            self.failed.add(int(home[0]))
+            return np.full((1, self.subject.n_outputs), np.nan)
+        half = len(at) // 2
+        parts = slice(None, half), slice(half, None)
+        return np.concatenate([self._answers(stock, at[one], home[one]) for one in parts])
 
     def _answer(self, mixed: Any, n: int) -> FloatArray:
         try:
@@ -166,7 +206,7 @@ class Questions:
             where = f"fails on {self.asked_about}"
             if self.asked_about == MIXED:
                 where = f"answers the rows themselves and {where}, which this method needs"
-            raise NotApplicable(f"The model {where}: {what[:300]}") from error
+            raise _Failed(f"The model {where}: {what[:300]}") from error
         if answers.shape != (n, self.subject.n_outputs):
             raise NotApplicable(
                 f"The model answered {n:,} rows with numbers of shape {answers.shape}; one row of "
@@ -210,7 +250,8 @@ class Mixer:
 
     Attributes
     ----------
-    n, n_background : rows of the stock: the explained ones first.
+    n, n_background : rows of the stock: the explained ones first. Background rows for which the
+        model gives no number are none of it.
     own : `(n, k)` answers to the explained rows; background : `(n_background, k)`; base : `(k,)`.
     seconds_a_row : how long the model takes for one row, at best.
     seeds : `(n,)` of what the rows hold, whatever block they are explained in.
@@ -221,11 +262,11 @@ class Mixer:
     ) -> None:
         if not len(background):
             raise NotApplicable("There are no background rows. Choose at least one.")
-        self.n, self.n_background = len(rows), len(background)
-        self.stock = Stock(_stacked(rows, background), subject.features)
+        self.n, self.n_given = len(rows), len(background)
+        self._take(subject, rows, background)
         self.seeds = _seeds(rows)
         self.questions = Questions(subject, space, work)
-        self._codes = self.stock.codes()
+        self.questions.failed = set()
         self.questions.asked_about = "background rows"
         known = _KNOWN.setdefault(subject, {})
         key = (space.value, hash(tuple(_seeds(background))))
@@ -234,11 +275,22 @@ class Mixer:
                 known.clear()
             known[key] = self._ask_background()
         self.background, self.seconds_a_row = known[key]
+        answered = np.flatnonzero(np.isfinite(self.background).all(axis=1))
+        if len(answered) < self.n_given:
+            some = background.iloc[answered] if hasattr(background, "iloc") else None
+            self._take(subject, rows, background[answered] if some is None else some)
+            self.background = self.background[answered]
         self.base = self.background.mean(axis=0)
+        self.questions.failed.clear()
         self.questions.asked_about = "rows to explain"
         everyone = np.arange(self.n)
-        self.own = self.answers(self._unmixed(everyone), everyone)
+        self.own = self.questions.ask(self.stock, self._unmixed(everyone), everyone)
         self.questions.asked_about = MIXED
+
+    def _take(self, subject: Subject, rows: Any, background: Any) -> None:
+        self.n_background = len(background)
+        self.stock = Stock(_stacked(rows, background), subject.features)
+        self._codes = self.stock.codes()
 
     def _unmixed(self, at: IntArray) -> IntArray:
         return np.broadcast_to(at[:, None], (len(at), self.n_features))
@@ -248,7 +300,7 @@ class Mixer:
         return len(self.stock.features)
 
     def _ask_background(self) -> tuple[FloatArray, float]:
-        """Its answers, and how long one row takes; asked twice.
+        """Its answers, and how long one row takes; asked twice. Some may be no numbers.
 
         A model that answers at random cannot be explained by comparing its answers.
         """
@@ -257,10 +309,14 @@ class Mixer:
         slow = self.questions.seconds_a_row * self.n_background > 1
         first = rows[: AGAIN if slow else self.n_background]
         again = self.answers(self._unmixed(first), first)
-        apart = float(np.abs(again - answers[: len(first)]).max())
-        spread = float(np.ptp(answers, axis=0).max())
+        sound = answers[np.isfinite(answers).all(axis=1)]
+        if not len(sound):
+            raise NotApplicable("The model gives no number for any of the background rows.")
+        twice = np.isfinite(again - answers[: len(first)])
+        apart = float(np.abs(again - answers[: len(first)])[twice].max(initial=0.0))
+        spread = float(np.ptp(sound, axis=0).max())
         # networks in float32 differ in the last digits from one batch size to the next
-        if apart > max(1e-4 * spread, 1e-5 * float(np.abs(answers).max())):
+        if apart > max(1e-4 * spread, 1e-5 * float(np.abs(sound).max())):
             raise NotApplicable(
                 f"The model answers the same rows differently each time (by up to {apart:.3g}), so "
                 "what a feature adds cannot be told from chance. Fix its random seed, or switch "
@@ -274,8 +330,19 @@ class Mixer:
         return unequal
 
     def answers(self, at: IntArray, home: IntArray) -> FloatArray:
-        """`(N, k)` answers to rows with feature j of the stock's row `at[:, j]`."""
-        return self.questions.ask(self.stock, at, home)
+        """`(N, k)` answers to rows with feature j of the stock's row `at[:, j]`, NaN for none."""
+        found = self.questions.ask(self.stock, at, home, check=False)
+        found[~np.isfinite(found)] = np.nan
+        return found
+
+    def notes(self) -> tuple[str, ...]:
+        """What has to be said about the background."""
+        if self.n_background == self.n_given:
+            return ()
+        return (
+            f"{self.n_background:,} of {self.n_given:,} background rows stand in for unknown "
+            "features: the model gives no number for the others.",
+        )
 
     def each(self, requests: Iterable[tuple[int, IntArray]]) -> Iterator[FloatArray]:
         """The answers to each (explained row, positions `(m, f)`), many small ones in one call."""

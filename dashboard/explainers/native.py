@@ -94,7 +94,7 @@ def _matched(
     if len(base) == 1 and subject.n_outputs == 1 and is_first(subject):
         return -values, -base
     if len(base) == 1 and subject.n_outputs == 2:
-        return np.concatenate([-values, values], axis=2), np.concatenate([-base, base])
+        return np.concatenate([-values, values], axis=-1), np.concatenate([-base, base])
     return values, base
 
 
@@ -217,12 +217,13 @@ def _of_catboost(estimator: Any, rows: Any) -> FloatArray:
     return found[:, None, :] if found.ndim == 2 else found
 
 
-def own_interactions(estimator: Any, rows: Any) -> FloatArray:
+def own_interactions(subject: Subject, rows: Any) -> FloatArray:
     """CatBoost's interaction values `(n, m, m, n_outputs)`, halved off the diagonal."""
-    pool = catboost_pool(estimator, rows)
-    found = np.asarray(estimator.get_feature_importance(pool, type="ShapInteractionValues"))
+    pool = catboost_pool(subject.estimator, rows)
+    found = np.asarray(subject.estimator.get_feature_importance(pool, type="ShapInteractionValues"))
     found = found[:, None] if found.ndim == 3 else found
-    return np.ascontiguousarray(found[:, :, :-1, :-1].transpose(0, 2, 3, 1), dtype=np.float64)
+    values = np.ascontiguousarray(found[:, :, :-1, :-1].transpose(0, 2, 3, 1), dtype=np.float64)
+    return _matched(values, np.zeros(values.shape[-1]), subject)[0]
 
 
 _REFUSALS = {"xgboost": _not_xgboost, "lightgbm": _not_lightgbm, "catboost": _not_catboost}

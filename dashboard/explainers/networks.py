@@ -20,7 +20,7 @@ from ..models.networks import KERAS_LOCK, input_specs, network_batch
 from ..wording import number
 from .answers import CLIP
 from .convolutions import quick_convolutions
-from .gradients import Sums, design_for, integrand, samples_for, slopes_at, summed
+from .gradients import Sums, design_for, integrand, outputs_at, samples_for, slopes_at, summed
 from .outputs import Answer, before_activation, flat_outputs, match_answers
 from .subjects import EngineResult, Game, Subject
 
@@ -36,9 +36,9 @@ _MOST_VALUES = 4_000_000  # of one row
 _MOST_ENDS = 32_000_000  # slopes at rows and background rows that are kept
 _PROBE = 64  # rows of each kind on which answers and outputs are compared
 _CUT = math.log((1 - CLIP) / CLIP)
-_SURE = 3.0  # standard errors that a row's sum may be off
-# Of the spread of the answers, when all samples are taken: in any row, and over all rows.
-_MOST_GAP, _MOST_MEAN_GAP = 0.2, 0.05
+_SURE = 3.0  # standard errors that a row's sum may be off before it gets more samples
+_MOST = 5.0  # and when all are taken; beyond, gradients do not explain the network
+_MOST_OVERALL, _SEVERAL = 2.0, 10  # root mean square over so many rows: chance would even out
 _PRECISION = 2e-4  # of float32 networks, relative
 # Words, codes and bins: nothing lies between two of them.
 _STEPWISE = {
@@ -213,9 +213,9 @@ class _Lines:
         missing: FloatArray = self.truth - self.base - sums.values.sum(axis=1)
         return missing
 
-    def allowed(self, sums: Sums) -> FloatArray:
+    def allowed(self, sums: Sums, sure: float = _SURE) -> FloatArray:
         """`(n, k)` how large a gap may be by chance."""
-        room: FloatArray = _SURE * sums.whole_errors + _PRECISION * self.size
+        room: FloatArray = sure * sums.whole_errors + _PRECISION * self.size
         return room
 
     def to_columns(self, cells: FloatArray) -> FloatArray:
@@ -235,7 +235,8 @@ class _Lines:
     def batch(self) -> int:
         """Gradients in one call."""
         cells = max(1, len(self.column_of))
-        return max(2, min(network_batch(self.network, "The network") // 2, _BYTES // (4 * cells)))
+        fit = network_batch(self.network, "The network", kept=2)  # outputs and their slopes
+        return max(2, min(fit, _BYTES // (4 * cells)))
 
 
 def _lined_up(subject: Subject, rows: Any, background: Any, space: OutputSpace) -> _Lines:
@@ -324,11 +325,10 @@ def _found(
     ------
     ModelError : the answers are none of the network's own numbers.
     """
-    candidates = [(network, False)]
-    if space is OutputSpace.LOG_ODDS and _scores_of(network) is not None:
-        candidates.append((_scores_of(network), True))
-    for each, scores in candidates:
-        outputs = np.asarray(_reader(each, network, specs)(probe))
+    raw = space is OutputSpace.LOG_ODDS and _scores_of(network) is not None
+    candidates = (False, True) if raw else (False,)
+    for scores in candidates:
+        outputs = np.asarray(_outputs(network, scores)(*probe))
         answers = match_answers(outputs, wanted, _CHANGES[space], _CUT if scores else None)
         if answers is not None:
             return answers, scores
@@ -359,6 +359,16 @@ def _reader(each: Any, network: Any, specs: Sequence[InputSpec]) -> Any:
     return read
 
 
+@lru_cache(maxsize=8)
+def _outputs(network: Any, scores: bool) -> Any:
+    """The traced network, or what it holds before its last activation."""
+    specs = input_specs(network)
+    with KERAS_LOCK:
+        return outputs_at(
+            specs, _reader(_scores_of(network) if scores else network, network, specs)
+        )
+
+
 @lru_cache(maxsize=4)
 def _graphs(network: Any, answers: tuple[Answer, ...], scores: bool, ends: bool) -> tuple[Any, Any]:
     """The traced sums along lines of one network for these answers, and its slopes at points."""
@@ -382,8 +392,8 @@ def _sampled(lines: _Lines, samples: int, seed: int, work: Work) -> tuple[Sums, 
     """Sums of all rows and their gaps; rows whose gap is too large get more samples.
 
     Where a network is nearly flat but for narrow edges, few samples meet an edge, and the spread
-    of the samples tells too little of the error. So does a gap that is left: `Sums.settled`
-    counts it.
+    of the samples tells too little of the error; more samples tell both. What then is missing by
+    more than chance is no matter of samples: the network has steps.
 
     Raises
     ------
@@ -413,8 +423,9 @@ def _sampled(lines: _Lines, samples: int, seed: int, work: Work) -> tuple[Sums, 
         if not len(off):
             break
         if turn < _MOST_TURNS:
-            sums = sums.plus(off, take(off, samples << turn, turn + 1))
-    _check_complete(gaps, allowed, lines.size)
+            more = samples_for(samples << turn, len(lines.background[0]))
+            sums = sums.plus(off, take(off, more, turn + 1))
+    _check_complete(gaps, lines.allowed(sums, _MOST), lines.allowed(sums, _MOST_OVERALL))
     return sums, gaps
 
 
@@ -431,17 +442,20 @@ def _ends(lines: _Lines, slopes: Any) -> tuple[npt.NDArray[Any], Any]:
     return found[0], tf.constant(found[1])
 
 
-def _check_complete(gaps: FloatArray, allowed: FloatArray, size: FloatArray) -> None:
-    """Raises `ModelError` where values do not add up however many samples are taken."""
-    off = (np.abs(gaps) > np.maximum(allowed, _MOST_GAP * size)).any(axis=1)
-    overall = np.sqrt((gaps**2).mean(axis=0))
-    chance = np.sqrt((allowed**2).mean(axis=0))
-    if off.any() or (overall > np.maximum(chance, _MOST_MEAN_GAP * size)).any():
-        worst = np.unravel_index(np.argmax(np.abs(gaps) - allowed), gaps.shape)
+def _check_complete(gaps: FloatArray, allowed: FloatArray, usual: FloatArray) -> None:
+    """Before sums are settled: raises `ModelError` where they miss by more than their errors say.
+
+    `allowed` in any row; `usual` over all of them, since chance is as often small as large.
+    """
+    off = (np.abs(gaps) > allowed).any(axis=1)
+    overall, chance = (np.sqrt((each**2).mean(axis=0)) for each in (gaps, usual))
+    if off.any() or (len(gaps) >= _SEVERAL and (overall > chance).any()):
+        worst = np.unravel_index(np.argmax(np.abs(gaps) / allowed), gaps.shape)
         raise ModelError(
             "Expected gradients do not add up to the network's answers: "
-            f"{number(abs(float(gaps[worst])))} is missing where {number(float(allowed[worst]))} "
-            "can be chance. The network has steps that gradients do not see."
+            f"{number(abs(float(gaps[worst])))} is missing in one of {len(gaps):,} rows where "
+            f"{number(float(allowed[worst]))} can be chance. The network has steps that gradients "
+            "do not see."
         )
 
 

@@ -177,7 +177,8 @@ def is_sequence(model: Model, shape: tuple[int, ...]) -> bool:
 def raw_rows(subject: Subject, rows: Any) -> Any:
     """Rows with the columns of a subject's features only, as its functions take them."""
     if isinstance(rows, pd.DataFrame) and subject.cell_shape is None:
-        return rows[list(subject.features)]
+        names = list(subject.features)
+        return rows if list(rows.columns) == names else rows[names]
     return rows
 
 

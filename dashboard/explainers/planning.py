@@ -20,7 +20,7 @@ from ..models.model_warnings import recorded
 from ..wording import listing
 from .answers import Asked
 from .arranging import Arrangement, arrangement, summed_back
-from .blocks import Block, PlanAnswer, encode_block, encode_plan
+from .blocks import NO_NUMBER, Block, PlanAnswer, encode_block, encode_plan
 from .checking import Check, check_result
 from .pipelines import TRIED, known_subject, raw_rows, rows_at
 from .subjects import Engine, EngineResult, FloatArray, IntArray, Offer, Subject
@@ -139,7 +139,8 @@ def _merging_note(subject: Subject) -> tuple[str, ...]:
         return ()
     return (
         f"Inside the model {listing(several, 4)} {'is' if len(several) == 1 else 'are'} made into "
-        "several columns; their values are summed.",
+        f"several columns; {'these count' if len(several) == 1 else 'those of each count'} as one "
+        "feature, known or unknown together.",
     )
 
 
@@ -209,6 +210,12 @@ MEASURED = "Its time was measured on some of the rows."
 GUESSED = "Its time is a guess: a few rows were not finished while it was measured."
 
 
+UNMIXED = (
+    "the model answers rows themselves with numbers, but none of them once some of its features "
+    "are those of background rows"
+)
+
+
 class _TooSlow(Exception):
     """An engine that does not finish a few rows in the time for a trial."""
 
@@ -242,6 +249,8 @@ def _trial(offer: Offer, request: Request, work: Work) -> Offer:
         times.append(time.monotonic() - begin)
         if isinstance(block, str):
             return replace(offer, refusal=_sentence(offer.method, block))
+        if not len(block.kept):
+            return replace(offer, refusal=_sentence(offer.method, UNMIXED))
         if len(times) > 1 and times[-1] > SLOW / 2:
             break
         if len(times) == 1 and times[0] > EQUAL / 2:
@@ -323,6 +332,8 @@ def _run(engine: Engine, request: Request, work: Work) -> Block | str:
         if not isinstance(error, _FAILURES):
             raise  # a cancelled operation
         return f"{type(error).__name__}: {first_line(error)[:300]}"
+    if result.kept is not None:
+        predictions, kept = predictions[result.kept], kept[result.kept]
     m = len(subject.features) if engine.level == "raw" else _width(subject)
     check = check_result(result, predictions, exact=engine.exact, m=m)
     if check.failure:
@@ -333,7 +344,11 @@ def _run(engine: Engine, request: Request, work: Work) -> Block | str:
 
 
 def _on_features(result: EngineResult, subject: Subject) -> EngineResult:
-    """Values of prepared columns summed back to their features."""
+    """Values of prepared columns as those of their features.
+
+    Linear parts add up; trees were told which columns are one feature (`Forest.merged`), and their
+    value stands at one of them.
+    """
     if subject.sources is None:
         return result
     n_features = len(subject.features)
@@ -376,9 +391,7 @@ def _answers(request: Request) -> tuple[FloatArray, IntArray]:
     sound = np.isfinite(found).all(axis=1)
     kept: IntArray = np.flatnonzero(sound)
     if not len(kept):
-        raise ModelError(
-            "The model gives no number for any of these rows, so there is nothing to explain."
-        )
+        raise ModelError(f"The model {NO_NUMBER}, so there is nothing to explain.")
     return found[kept], kept
 
 
@@ -427,21 +440,22 @@ def interactions(
 
 
 def _pairs(request: Request, work: Work) -> Answer:
-    from .interactions import tree_interactions
+    from .interactions import base_of_pairs, engine_of_pairs, tree_interactions
 
-    subject = request.subject
+    subject, space = request.subject, request.space
     if subject.estimator is None or subject.sources is None:
         raise NotApplicable("Interactions are computed inside tree models on single features.")
     predictions, kept = _answers(request)
     rows = subject.prepare(rows_at(request.rows, kept))
-    values = tree_interactions(subject, rows, subject.prepare(request.background), work)
+    values = tree_interactions(subject, rows, None, work, space)
+    base = base_of_pairs(subject, rows, space, work)
     values = _both_axes(values, subject.sources, len(subject.features))
-    sums = values.sum(axis=2)
-    result = EngineResult(sums, np.median(predictions - sums.sum(axis=1), axis=0))
+    result = EngineResult(values.sum(axis=2), base)
     check = check_result(result, predictions, exact=True, m=len(subject.features))
     if check.failure:
         raise NotApplicable(_sentence("The computation of interactions", check.failure))
-    block = _block(_engines()["bulk-tree"], request, result, check, predictions, kept)
+    engine = engine_of_pairs(subject, space)
+    block = _block(engine, request, result, check, predictions, kept)
     header, arrays = encode_block(block)
     return header, [*arrays, np.ascontiguousarray(request.shown.parts(values))]
 

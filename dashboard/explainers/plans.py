@@ -113,6 +113,15 @@ class Plan:
         """The questions that some engine can answer for this model in this space."""
         return tuple(dict.fromkeys(offer.game for offer in self.offers if not offer.refusal))
 
+    @property
+    def put_aside(self) -> tuple[str, ...]:
+        """Which engines failed when they were measured, and why."""
+        return tuple(
+            offer.refusal
+            for offer in self.offers
+            if offer.refusal.startswith(f"{offer.method} was put aside")
+        )
+
     def engines(self, n_rows: int) -> tuple[Offer, ...]:
         """The engines for so many rows, in the order in which they are tried; at least one."""
         return _ranked(self.offers, self.game, n_rows, self.options)

@@ -20,7 +20,7 @@ from ..frames import Frame, plain_text
 from ..sandbox.processes import WorkCancelled, is_unwanted, tell_progress, watched
 from ..wording import count, listing
 from .asking import ask
-from .blocks import Block, read_block, read_interactions
+from .blocks import NO_NUMBER, Block, read_block, read_interactions
 from .ordering import background_of, digest_of
 from .plans import Plan
 from .staging import (
@@ -34,12 +34,14 @@ from .staging import (
     unit_bounds,
     write_stored,
 )
-from .subjects import FloatArray, Offer
+from .subjects import FloatArray, IntArray, Offer
 
-__all__ = ["Run"]
+__all__ = ["CALL_BYTES", "Run"]
 
 CALL_SECONDS = 1.5
-# What one call may answer with and hold, at two values of a double for each prepared column.
+MOST_TAKEN = 10  # rows that are looked for one by one among those explained before
+# What one call may hold in its worker, in doubles for each prepared column: the rows as they are
+# given, prepared, and turned for looking up; the values, and as many again while they are sent.
 CALL_BYTES = 128 << 20
 
 
@@ -48,6 +50,7 @@ class Run:
     """One explanation at work: what was asked, what is done, which engines are left.
 
     `turn` : held for each call, so that other models may be asked between two.
+    `larger` : an order of many rows whose stored blocks may hold some that are asked for here.
     """
 
     model: Model
@@ -59,6 +62,7 @@ class Run:
     told: dict[str, Any]
     collected: Collected
     turn: Callable[[], AbstractContextManager[Any]] = nullcontext
+    larger: IntArray | None = None
     refused: dict[str, str] = field(default_factory=dict)
     times: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
@@ -105,9 +109,9 @@ class Run:
         while self.collected.done < n:
             if is_unwanted():
                 raise WorkCancelled(f"You stopped explaining {self.name}.")
-            offer = self.engine(n)
+            offer, self.collected.expected = self.engine(n), n
             bounds = list(unit_bounds(self.collected.done, n))
-            if self._take_stored(offer, bounds[0]):
+            if self._take_stored(offer, bounds[0]) or self._take_explained(bounds[0]):
                 continue
             self._compute(offer, bounds, n)
 
@@ -136,6 +140,36 @@ class Run:
             return False
         self.collected.add(found, n)
         return True
+
+    def _take_explained(self, bound: tuple[int, int]) -> bool:
+        """A few rows from stored blocks of the larger order, by whichever engine made them."""
+        if self._kept() is None or self.larger is None or bound[1] - bound[0] > MOST_TAKEN:
+            return False
+        asked = self.collected.order[bound[0] : bound[1]]
+        for offer in self.plan.engines(len(asked)):
+            found = [self._explained(offer, position) for position in asked.tolist()]
+            pieces = [
+                replace(piece, kept=piece.kept + at)
+                for at, piece in enumerate(found)
+                if piece is not None
+            ]
+            if len(pieces) == len(asked) and offer.game == self.plan.game:
+                self.collected.add(join_blocks(pieces), len(asked))
+                return True
+        return False
+
+    def _explained(self, offer: Offer, position: int) -> Block | None:
+        """One row of the larger order, if its block is stored."""
+        larger = np.empty(0, dtype=np.int64) if self.larger is None else self.larger
+        for place in np.flatnonzero(larger == position).tolist():
+            start, stop = next(
+                each for each in unit_bounds(0, len(larger)) if each[0] <= place < each[1]
+            )
+            key = store_key(self._parts(), offer.key, larger[start:stop])
+            features, outputs = self.collected.n_features, self.collected.n_outputs
+            block = read_stored(self._kept(), key, stop - start, features, outputs)
+            return None if block is None else part_of(block, place - start, place - start + 1)
+        return None
 
     def _compute(self, offer: Offer, bounds: list[tuple[int, int]], n: int) -> None:
         """One block or several in one call, or one block in several calls."""
@@ -167,7 +201,7 @@ class Run:
         quick = left if left * per_row <= 1.5 * seconds else int(seconds / per_row)
         found = self.plan.found
         width = max(found.n_columns, len(found.features))
-        fits = CALL_BYTES // (8 * width * max(1, len(found.outputs)) * 2)
+        fits = CALL_BYTES // (8 * width * (3 + 2 * max(1, len(found.outputs))))
         return max(1, min(quick, fits, left))
 
     def _pace(self, offer: Offer) -> tuple[float, float]:
@@ -197,6 +231,8 @@ class Run:
                 self.put_aside(offer, _reason(error, offer))
                 return None
             except ModelError as error:
+                if NO_NUMBER in str(error) and self.collected.blocks:
+                    return _empty(self.collected.blocks[0])
                 # the worker ended: by the engine, or somebody ended it, which once is forgiven
                 if "ended its worker" not in str(error):
                     raise
@@ -222,6 +258,7 @@ class Run:
         """`(n, f, f, k)` of all rows of the order, `size` rows a call; the rows are collected."""
         order, found = self.collected.order, list[FloatArray]()
         n_features, n_outputs = self.collected.n_features, self.collected.n_outputs
+        self.collected.expected = len(order)
         for start in range(0, len(order), size):
             if is_unwanted():
                 raise WorkCancelled(f"You stopped explaining {self.name}.")
@@ -262,6 +299,11 @@ class Run:
 
     def attributions(self) -> Attributions:
         plan, found = self.plan, self.collected.fields(self.plan.space)
+        if not len(found["rows"]):
+            raise NotApplicable(
+                f"{self.name} cannot be explained on these rows: it gives no number for them, or "
+                "for rows mixed from them and background rows."
+            )
         rows, features = found["rows"], list(plan.features)
         data = (
             self.rows[features].iloc[rows].reset_index(drop=True)
@@ -269,7 +311,8 @@ class Run:
             else self.rows[rows]
         )
         game = self.collected.blocks[-1].game
-        notes = (*self.refused.values(), *plan.notes, *found.pop("notes"))
+        aside = dict.fromkeys((*plan.put_aside, *self.refused.values()))
+        notes = (*aside, *plan.notes, *found.pop("notes"))
         return Attributions(
             model=self.name,
             data=data,
@@ -302,6 +345,20 @@ class Run:
             for one in dict.fromkeys(methods)
         ]
         return (f"Computed with more than one engine: {listing(parts, 6)}.",)
+
+
+def _empty(block: Block) -> Block:
+    """A part of the explanation whose rows have no answers."""
+    n_features, n_outputs = block.values.shape[1:]
+    nothing = np.empty((0, n_features, n_outputs))
+    return replace(
+        block,
+        kept=np.empty(0, dtype=np.int64),
+        values=nothing,
+        predictions=nothing[:, 0],
+        errors=None if block.exact else nothing,
+        notes=(),
+    )
 
 
 def _reason(error: NotApplicable, offer: Offer) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +26,7 @@ __all__ = [
     "MOST_VALUES",
     "BlockStore",
     "Collected",
+    "code_digest",
     "join_blocks",
     "most_rows",
     "part_of",
@@ -33,7 +36,6 @@ __all__ = [
     "write_stored",
 ]
 
-VERSION = 1  # of what is stored
 # Values of all rows together that the app holds: half a gigabyte in single precision.
 MOST_VALUES = 128 << 20
 # Beyond, values are held in single precision.
@@ -70,9 +72,18 @@ def most_rows(n_features: int, n_outputs: int) -> int:
     return max(1, MOST_VALUES // max(1, n_features * n_outputs))
 
 
+@cache
+def code_digest(folder: Path = Path(__file__).parent) -> str:
+    """A digest of the engines' own code: what an older one computed is not taken for theirs."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
 def store_key(parts: tuple[Any, ...], engine: str, positions: IntArray) -> str:
-    """The digest of all that a block depends on."""
-    digest = hashlib.sha256(repr((VERSION, parts, engine)).encode())
+    """The digest of all that a block depends on, the code that computes it among it."""
+    digest = hashlib.sha256(repr((code_digest(), parts, engine)).encode())
     digest.update(np.ascontiguousarray(positions, dtype=np.int64).data)
     return digest.hexdigest()
 
@@ -134,6 +145,8 @@ class Collected:
     Attributes
     ----------
     order : positions of all rows that may be asked for; `done` of them were.
+    expected : rows that will be asked for next, for which there is room at once: arrays that grow
+        are held twice.
     kept : places in `order` of the rows that have values.
     """
 
@@ -141,6 +154,7 @@ class Collected:
     n_features: int
     n_outputs: int
     done: int = 0
+    expected: int = 0
     kept: list[IntArray] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     _values: FloatArray | None = None
@@ -158,22 +172,23 @@ class Collected:
             self._errors[place] = block.errors
         self.kept.append(block.kept + self.done)
         empty = np.empty((0, self.n_features, self.n_outputs))
-        self.blocks.append(replace(block, values=empty, errors=None, kept=block.kept[:0]))
+        nothing = np.empty(0, dtype=np.int64)  # not a part of the block's, which would stay
+        self.blocks.append(replace(block, values=empty, errors=None, kept=nothing))
         self._filled += n
         self.done += n_asked
 
     def _make_room(self, n: int, sampled: bool) -> None:
-        """Arrays that grow by doubling, in single precision where they are large."""
+        """Arrays for the rows that are expected, in single precision where they are large."""
         need = self._filled + n
-        held = 0 if self._values is None else len(self._values)
-        if self._values is not None and need <= held:
-            return
-        size = min(len(self.order), max(need, 2 * held, 200))
-        cells = self.n_features * self.n_outputs
-        kind = np.float64 if size * cells <= DOUBLE_VALUES else np.float32
-        self._values = _grown(self._values, (size, self.n_features, self.n_outputs), kind)
-        if sampled:
-            self._errors = _grown(self._errors, self._values.shape, kind)
+        if self._values is None or need > len(self._values):
+            size = min(len(self.order), max(need, self.expected))
+            cells = self.n_features * self.n_outputs
+            kind = np.float64 if size * cells <= DOUBLE_VALUES else np.float32
+            self._values = _grown(self._values, (size, self.n_features, self.n_outputs), kind)
+            if self._errors is not None:
+                self._errors = _grown(self._errors, self._values.shape, kind)
+        if sampled and self._errors is None:
+            self._errors = _grown(None, self._values.shape, self._values.dtype)
 
     @property
     def rows(self) -> IntArray:
@@ -239,7 +254,8 @@ def gap_of_bases(one: FloatArray, other: FloatArray) -> float:
 
 
 def _grown(held: FloatArray | None, shape: tuple[int, ...], kind: Any) -> FloatArray:
-    made = np.empty(shape, dtype=kind)
+    """Zeros, which are the errors of exact values; they take memory as they are written to."""
+    made = np.zeros(shape, dtype=kind)
     if held is not None:
         made[: len(held)] = held
     return made

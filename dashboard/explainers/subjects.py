@@ -67,12 +67,14 @@ class EngineResult:
         the features themselves (`level` "raw").
     base : `(n_outputs,)`.
     errors : standard errors of the values, None where they are exact.
+    kept : places of the rows that have values, where others were left out; n counts these.
     """
 
     values: FloatArray
     base: FloatArray
     errors: FloatArray | None = None
     notes: tuple[str, ...] = ()
+    kept: IntArray | None = None
 
 
 class Engine(Protocol):

@@ -32,6 +32,7 @@ from .metrics import plot_metrics
 from .neighbours import plot_neighbours
 from .panels import Clicked, clicked
 from .parameter_curves import plot_parameter_curves
+from .place_marks import mark_place
 from .rate_search import plot_rate_search, plot_schedule
 from .regression import (
     common_limits,
@@ -63,6 +64,7 @@ __all__ = [
     "figure_config",
     "figure_html",
     "file_stem",
+    "mark_place",
     "plot_agreement",
     "plot_beeswarm",
     "plot_by_class",

@@ -226,7 +226,7 @@ def _cohort_words(one: CohortComparison) -> str:
 
 
 def caption_interactions(matrices: Sequence[InteractionMatrix]) -> str:
-    """The strongest pair of each model."""
+    """The strongest pair of each model, and what exact ones are measured against."""
     parts = []
     for one in matrices:
         best = one.strongest()
@@ -242,4 +242,6 @@ def caption_interactions(matrices: Sequence[InteractionMatrix]) -> str:
         )
     text = "; ".join(parts) or "no pairs to show"
     hint = "" if all(one.exact for one in matrices) else " This says where to look."
+    if any(one.exact for one in matrices):
+        hint += " Measured against the trees' own counts of their training rows."
     return f"{text[:1].upper()}{text[1:]}.{hint}"

@@ -102,11 +102,14 @@ def number_ticks(low: float, high: float, most: int = 5) -> dict[str, Any]:
     step = power * next(m for m in (1, 2, 5, 10) if span / (power * m) <= most)
     places = np.arange(np.ceil(low / step), np.floor(high / step + 1e-9) + 1) * step
     places = np.round(places, 12)
-    return {
-        "tickmode": "array",
-        "tickvals": places.tolist(),
-        "ticktext": [threshold(float(x)) for x in places],
-    }
+    texts = [threshold(float(x)) for x in places]
+    if len(set(texts)) < len(texts):  # three digits do not tell .9985 from .999
+        texts = [_bare(number(float(x), 6)) for x in places]
+    return {"tickmode": "array", "tickvals": places.tolist(), "ticktext": texts}
+
+
+def _bare(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text and "×" not in text else text
 
 
 # Plotly checks every property of a figure twice, which takes most of the time of drawing it. The

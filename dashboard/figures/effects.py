@@ -53,10 +53,12 @@ def plot_effects(
     *,
     theme: Theme = "light",
     curves: bool | None = None,
+    among: Sequence[FeatureEffect] = (),
 ) -> go.Figure:
     """The effect of one feature on one output, for one to four models.
 
     `curves`: single rows behind the averages; None = where there is one model.
+    `among`: effects on charts side by side, whose heights are comparable.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def plot_effects(
     first = shown[0]
     singles = curves is not False and any(one.curves is not None for one in shown)
     singles = singles and (curves is True or len(shown) == 1)
-    figure = _empty(shown, theme, singles)
+    figure = _empty(shown, theme, singles, among or shown)
     _add_extrapolation(figure, first.grid, theme)
     _add_distribution(figure, first.grid, theme)
     for k, effect in enumerate(shown):
@@ -164,7 +166,12 @@ def _sentences(effect: FeatureEffect) -> list[str]:
 # ---- the empty chart ---------------------------------------------------------------------------
 
 
-def _empty(effects: Sequence[FeatureEffect], theme: Theme, singles: bool) -> go.Figure:
+def _empty(
+    effects: Sequence[FeatureEffect],
+    theme: Theme,
+    singles: bool,
+    among: Sequence[FeatureEffect],
+) -> go.Figure:
     first, names = effects[0], [one.model for one in effects]
     caption = caption_effects(effects)
     feature = shorten(first.feature, 40)
@@ -182,7 +189,7 @@ def _empty(effects: Sequence[FeatureEffect], theme: Theme, singles: bool) -> go.
         height=DRAWING,
         legend_rows=len(names),
         xaxis={**across, "anchor": "y2"},
-        yaxis=axis(_height_title(first), domain=[STRIP + 0.04, 1], **_heights(effects)),
+        yaxis=axis(_height_title(first), domain=[STRIP + 0.04, 1], **_heights(among, singles)),
         yaxis2={
             "domain": [0, STRIP],
             "showticklabels": False,
@@ -235,7 +242,7 @@ def _on_axis(grid: EffectGrid, places: Array) -> Any:
     return np.asarray(places, dtype=np.float64)
 
 
-def _heights(effects: Sequence[FeatureEffect]) -> dict[str, Any]:
+def _heights(effects: Sequence[FeatureEffect], singles: bool) -> dict[str, Any]:
     ends = [
         value
         for one in effects
@@ -244,7 +251,7 @@ def _heights(effects: Sequence[FeatureEffect]) -> dict[str, Any]:
     ]
     low, high = min(ends), max(ends)
     for one in effects:
-        if one.curves is not None and len(effects) == 1:
+        if one.curves is not None and singles:
             drawn = one.curves[:MOST_CURVES]
             low, high = min(low, float(drawn.min())), max(high, float(drawn.max()))
     air = 0.05 * ((high - low) or abs(high) or 1.0)
@@ -319,8 +326,11 @@ def _add_curves(figure: go.Figure, effect: FeatureEffect, style: ModelStyle, k: 
             go.Scatter(
                 x=x,
                 y=np.asarray(curve, dtype=np.float32),
-                mode="lines",
+                mode="lines+markers",  # a browser selects marks, not lines
                 line={"color": translucent(style.colour, 0.28), "width": 1},
+                marker={"opacity": 0.01, "size": 8},
+                selected={"marker": {"opacity": 0.01}},
+                unselected={"marker": {"opacity": 0.01}},
                 customdata=marks_of(np.full(g, row), 0, k),
                 hovertemplate=f"Row {int(row)} alone.<extra></extra>",
                 showlegend=False,

@@ -13,10 +13,20 @@ from ..errors import ParameterError
 from ..wording import count, plural, shorten, shorten_all
 from .canvas import canvas, model_title, models_title
 from .epoch_captions import best_first, caption_curves, key_sentence
-from .epoch_lines import DrawnLine, drawing_note
-from .epoch_marks import Line, best_marks, gap_marks, legend_entry, lines_of, pale_lines, rate_lines
+from .epoch_lines import DrawnLine, Frame, drawing_note
+from .epoch_marks import (
+    Line,
+    best_marks,
+    gap_marks,
+    legend_entry,
+    lines_of,
+    pale_lines,
+    rate_axis,
+    rate_line,
+    rate_lines,
+)
 from .epoch_scene import Layout, Scene, Styles, make_scene, x_axis, y_axis
-from .theme import Theme
+from .theme import Theme, ink
 
 if TYPE_CHECKING:
     from ..diagnostics.epochs import EpochCurve
@@ -164,7 +174,8 @@ def _pale(scene: Scene) -> list[Line]:
 
 
 def _named(figure: go.Figure, scene: Scene) -> go.Figure:
-    figure.layout.meta = {**figure.layout.meta, "models": [one.run for one in scene.curves]}
+    names = [one.run for one in scene.curves]
+    figure.layout.meta = {**figure.layout.meta, "models": names, "shift": scene.shift}
     return figure
 
 
@@ -178,9 +189,9 @@ def _grid(scene: Scene, curves: Sequence[EpochCurve]) -> go.Figure:
     traces: list[go.Scatter] = []
     layout: dict[str, Any] = {}
     notes: list[dict[str, Any]] = []
-    names = shorten_all([one.run for one in scene.curves], 24)
-    said = " The learning rate is drawn in the overlay alone." if scene.rate else ""
-    plain = replace(scene, rate=False, crowded=False, left_out=f"{scene.left_out}{said}".strip())
+    names = shorten_all([one.run for one in scene.curves], 20)
+    plain = replace(scene, crowded=False)
+    rates = rate_axis(scene) if scene.rate else None
     for k, (curve, look) in enumerate(zip(scene.curves, scene.looks, strict=True)):
         x, y = _domains(k, n, across, rows, height)
         suffix = "" if k == 0 else str(k + 1)
@@ -191,11 +202,19 @@ def _grid(scene: Scene, curves: Sequence[EpochCurve]) -> go.Figure:
             **_inner(y, f"x{suffix}", not k % across, k, "y"),
         }
         pairs = [pair for part in curve.parts for pair in lines_of(scene, k, part)]
-        lines += [line for _, line in pairs]
         for trace in [*(t for t, _ in pairs), *best_marks(plain, [k]), *gap_marks(plain, [k])]:
             trace.update(xaxis=f"x{suffix}", yaxis=f"y{suffix}")
             traces.append(trace)
-        notes.append(_panel_title(x[0], y[1], model_title(names[k], look, 24)))
+        if rates is not None:
+            beyond = scene.curves[k + 1 : k - k % across + across]  # in its row
+            edge = bool(len(curve.rates)) and not any(len(one.rates) for one in beyond)
+            layout[f"yaxis{n + k + 1}"] = _right_axis(rates, suffix, y, k, edge, n)
+            if len(curve.rates):
+                pair = rate_line(scene, curve, rates[0], ink(scene.theme).rule, f"y{n + k + 1}")
+                pairs.append(pair)
+                traces.append(pair[0].update(xaxis=f"x{suffix}"))
+        lines += [line for _, line in pairs]
+        notes.append(_panel_title(x[0], y[1], model_title(names[k], look, 20)))
     figure = canvas(
         scene.theme,
         height=height + 80,
@@ -207,6 +226,21 @@ def _grid(scene: Scene, curves: Sequence[EpochCurve]) -> go.Figure:
     )
     figure.add_traces(traces)
     return _named(figure, scene)
+
+
+def _right_axis(
+    rates: tuple[Frame, dict[str, Any]],
+    suffix: str,
+    domain: list[float],
+    k: int,
+    edge: bool,
+    n: int,
+) -> dict[str, Any]:
+    """The learning rate of one panel; numbers stand only beside the last of a row."""
+    found = {**rates[1], "domain": domain, "anchor": f"x{suffix}", "overlaying": f"y{suffix}"}
+    if not edge:
+        found |= {"showticklabels": False, "title": None, "ticks": ""}
+    return found | ({"matches": f"y{n + 1}"} if k else {})
 
 
 def _domains(

@@ -85,6 +85,7 @@ def plot_epoch_groups(
         },
         yaxis={**axis(first.title), **number_axis(frame.y, log_y, 6)},
     )
+    figure.layout.meta = {**figure.layout.meta, "shift": float(shift)}
     figure.update_layout(legend={"traceorder": "normal"})  # fills would turn it round
     figure.add_traces([*traces, *[_entry(group, look) for group, look in shown]])
     return figure
@@ -191,6 +192,7 @@ def plot_gap(
         for x, (_, values) in zip(xs, gaps.values(), strict=True)
     ]
     figure = _gap_canvas([one for one, _ in shown], curves, frame, shift, lines, theme)
+    figure.layout.meta = {**figure.layout.meta, "shift": float(shift)}
     figure.add_trace(reference_line(frame.x, [0, 0], theme))
     for (curve, look), line in zip(shown, lines, strict=True):
         figure.add_trace(_gap_line(curve, look, line, len(shown)))

@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..wording import count, number, threshold
+from ..wording import count, percent, threshold
 from .canvas import number_ticks
 
-__all__ = ["BUDGET", "DrawnLine", "Frame", "drawing_note", "log_ticks", "thin"]
+__all__ = ["BUDGET", "DrawnLine", "Frame", "drawing_note", "log_ticks", "short_tick", "thin"]
 
 Floats = npt.NDArray[np.float64]
 
 BUDGET = 4_500  # marks of one figure's lines
 MOST = 1_000  # of one line
 LEAST = 8  # fewer cannot be chosen
+ROUGH = 0.05  # of the chart: lines that are further off do not show their course
 
 
 class DrawnLine(NamedTuple):
@@ -171,11 +172,12 @@ def drawing_note(lines: Sequence[DrawnLine]) -> str:
     if not thinned:
         return ""
     drawn, total = sum(one.marks for one in lines), sum(one.n for one in lines)
-    off = max(max(one.error for one in thinned) * 1000, 0.01)
-    return (
-        f"Drawn with {count(drawn)} of {count(total)} values, at most {number(off, 2)} px off at "
-        "1,000 px; the data download is exact."
+    off = min(max(one.error for one in thinned), 1.0)
+    said = (
+        f"Drawn with {count(drawn)} of {count(total)} values: lines are off by at most "
+        f"{percent(off)} of the chart; the data download is exact."
     )
+    return said + " Smoothing shows where they go." * (off > ROUGH)
 
 
 def log_ticks(low: float, high: float, most: int = 7) -> dict[str, Any]:
@@ -195,10 +197,10 @@ def log_ticks(low: float, high: float, most: int = 7) -> dict[str, Any]:
     return {
         "tickmode": "array",
         "tickvals": ticks.tolist(),
-        "ticktext": [_tick(float(x)) for x in ticks],
+        "ticktext": [short_tick(float(x)) for x in ticks],
     }
 
 
-def _tick(value: float) -> str:
-    """`.001`, `10⁻⁶`, `2×10⁻⁶`."""
+def short_tick(value: float) -> str:
+    """A number beside an axis: `.001`, `10⁻⁶`, `2×10⁻⁶`."""
     return threshold(value).replace(".00×", "×").removeprefix("1×")

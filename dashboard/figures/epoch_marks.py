@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from ..wording import count, in_sentence, number
 from .canvas import axis
-from .epoch_captions import stop_sentence
+from .epoch_captions import best_first, stop_sentence
 from .epoch_lines import DrawnLine, Frame, thin
 from .epoch_scene import GAP_MARKS, Scene, number_axis
 from .theme import ModelStyle, escape, ink, label
@@ -27,6 +27,8 @@ __all__ = [
     "line_trace",
     "lines_of",
     "pale_lines",
+    "rate_axis",
+    "rate_line",
     "rate_lines",
 ]
 
@@ -58,22 +60,21 @@ def lines_of(scene: Scene, k: int, part: LoggedPart) -> list[Line]:
 
 
 def pale_lines(scene: Scene, which: Sequence[int]) -> list[Line]:
-    """Many runs, pale and thin: all of one colour and part are one trace, which is drawn sooner."""
-    joined: dict[tuple[str, bool], list[tuple[DrawnLine, list[str]]]] = {}
+    """Many runs, grey and thin, since there are fewer colours; each part is one trace."""
+    joined: dict[bool, list[tuple[DrawnLine, list[str]]]] = {}
     for k in which:
         curve = scene.curves[k]
         for part in curve.parts:
             drawn = thin(scene.places(part.places), part.smoothed, scene.frame, scene.budget)
             thick = part.part != "train" or curve.validation is None
-            key = (scene.looks[k].colour, thick)
-            joined.setdefault(key, []).append((drawn, _hover(curve, part, drawn)))
+            joined.setdefault(thick, []).append((drawn, _hover(curve, part, drawn)))
     found = []
-    for (colour, thick), lines in joined.items():
+    for thick, lines in sorted(joined.items()):  # validation on top
         every = _joined([line for line, _ in lines])
-        line = {"color": colour, "width": 1.25 if thick else 0.75}
+        line = {"color": ink(scene.theme).muted, "width": 1.25 if thick else 0.75}
         said = [text for _, texts in lines for text in (*texts, "")][:-1]
         hover = {"text": said, "hovertemplate": "%{text}<extra></extra>"}
-        found.append((line_trace(every, line, 0.55 if thick else 0.4, **hover), every))
+        found.append((line_trace(every, line, 0.45 if thick else 0.25, **hover), every))
     return found
 
 
@@ -167,7 +168,10 @@ def _marked(
         x.append(float(_drawn_at(curve, step)))
         y.append(_value_at(curve, step))
         said.append(sentence)
-    colours = [scene.looks[k].colour for k in which]
+    first = best_first(scene.curves)[:1] if scene.crowded else scene.curves
+    colours = [
+        scene.looks[k].colour if scene.curves[k] in first else ink(scene.theme).muted for k in which
+    ]
     alone = {"legendgroup": scene.curves[which[0]].run} if len(which) == 1 else {}
     return go.Scatter(
         x=scene.places(np.array(x)).astype(np.float32),
@@ -273,37 +277,46 @@ def legend_entry(curve: EpochCurve, look: ModelStyle) -> go.Scatter:
     )
 
 
-def rate_lines(scene: Scene) -> tuple[list[tuple[go.Scatter, DrawnLine]], dict[str, Any]]:
+def rate_lines(scene: Scene) -> tuple[list[Line], dict[str, Any]]:
     """Learning rates, dotted, on an axis of their own; equal schedules are drawn once."""
     distinct: dict[bytes, EpochCurve] = {}
     for curve in scene.curves:
         if len(curve.rates):
             distinct.setdefault(curve.rate_steps.tobytes() + curve.rates.tobytes(), curve)
-    shown = list(distinct.values())
+    frame, right = rate_axis(scene)
+    found = []
+    for curve in distinct.values():
+        look = scene.looks[scene.curves.index(curve)]
+        colour = look.colour if len(distinct) > 1 else ink(scene.theme).rule
+        found.append(rate_line(scene, curve, frame, colour, "y2"))
+    return found, {"yaxis2": {**right, "overlaying": "y"}}
+
+
+def rate_axis(scene: Scene) -> tuple[Frame, dict[str, Any]]:
+    """Where all runs' learning rates lie, and the axis for them, on the right."""
+    shown = [one for one in scene.curves if len(one.rates)]
     values = [one.rates for one in shown]
     every = np.concatenate(values)
     every = every[np.isfinite(every)]
     log = bool(len(every) and every.min() > 0 and every.max() > 30 * every.min())
     span = Frame.around([scene.places(one.rate_steps) for one in shown], values, log_y=log)
-    frame = replace(span, x=scene.frame.x, log_x=scene.frame.log_x)
-    found = []
-    for curve in shown:
-        look = scene.looks[scene.curves.index(curve)]
-        colour = look.colour if len(shown) > 1 else ink(scene.theme).rule
-        drawn = thin(scene.places(curve.rate_steps), curve.rates, frame, scene.budget)
-        said = [
-            f"{curve.unit[:1].upper()}{curve.unit[1:]} {count(int(curve.rate_steps[at]))}: the "
-            f"rate is {number(float(curve.rates[at]))}"
-            for at in drawn.at
-        ]
-        line = {"color": colour, "dash": "dot", "width": 1.5}
-        more = {"text": said, "hovertemplate": "%{text}<extra></extra>", "yaxis": "y2"}
-        found.append((line_trace(drawn, line, 0.9, **more), drawn))
-    second = {
+    right = {
         **axis("Learning rate"),
         **number_axis(span.y, log, 5),
-        "overlaying": "y",
         "side": "right",
         "showgrid": False,
     }
-    return found, {"yaxis2": second}
+    return replace(span, x=scene.frame.x, log_x=scene.frame.log_x), right
+
+
+def rate_line(scene: Scene, curve: EpochCurve, frame: Frame, colour: str, beside: str) -> Line:
+    """One run's learning rate, dotted, on the axis `beside`."""
+    drawn = thin(scene.places(curve.rate_steps), curve.rates, frame, scene.budget)
+    said = [
+        f"{_unit(curve)} {count(int(curve.rate_steps[at]))}: the rate is "
+        f"{number(float(curve.rates[at]))}"
+        for at in drawn.at
+    ]
+    line = {"color": colour, "dash": "dot", "width": 1.5}
+    more = {"text": said, "hovertemplate": "%{text}<extra></extra>", "yaxis": beside}
+    return line_trace(drawn, line, 0.9, **more), drawn

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..diagnostics.smoothing import robust_limits
 from ..errors import NotApplicable
-from ..wording import count, plural, threshold
+from ..wording import count, listing, plural, threshold
 from .canvas import axis, number_ticks
 from .epoch_captions import best_first
 from .epoch_lines import BUDGET, Frame, log_ticks
@@ -120,8 +120,11 @@ def _shown(curves: Sequence[EpochCurve], layout: Layout) -> tuple[list[EpochCurv
 
 
 def x_axis(scene: Scene) -> dict[str, Any]:
-    one = scene.curves[0]
-    unit = one.unit[:1].upper() + one.unit[1:]
+    counted = list(dict.fromkeys(curve.unit for curve in scene.curves))
+    unit = listing(counted, 4).replace(" and ", " or ")
+    unit = unit[:1].upper() + unit[1:]
+    if len(counted) > 1:  # the same place is not the same work
+        unit += ", as each run counts"
     first = min(int(part.steps.min()) for curve in scene.curves for part in curve.parts)
     title = f"{unit} + {threshold(scene.shift)}" if scene.shift else unit
     if first == 0 and not scene.shift:

@@ -38,7 +38,8 @@ def plot_fold_scores(
     """Models downwards: each fold's validation score as a dot, the mean ± one standard deviation.
 
     Thin lines join the same fold of neighbouring models. The open mark is the mean on the rows
-    learned from. Folds without a score are counted in the caption.
+    learned from, the cross the score on rows kept apart where there are such. Folds without a
+    score are counted in the caption.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def plot_fold_scores(
     caption = caption_folds(shown)
     figure = canvas(
         theme,
-        title=models_title(f"{first.title} in each fold", names),
+        title=models_title(f"{first.title} in each fold", names, 72),
         subtitle=_subtitle(shown),
         name="folds " + " ".join(names),
         alt=f"{first.title} of {plural(len(names), 'model')} in "
@@ -68,6 +69,7 @@ def plot_fold_scores(
         style = style_for(styles, one.model, k)
         figure.add_trace(_dots(one, k, style))
         _add_mean(figure, one, k, style, theme)
+        _add_apart(figure, one, k, style)
     return figure
 
 
@@ -79,7 +81,8 @@ def _check(scores: Sequence[FoldScores]) -> None:
 
 
 def _every(one: FoldScores) -> Floats:
-    return np.concatenate([one.validation, [one.train_mean, one.mean - one.sd, one.mean + one.sd]])
+    ends = [one.train_mean, one.mean - one.sd, one.mean + one.sd, one.apart]
+    return np.concatenate([one.validation, ends])
 
 
 def _span(parts: Sequence[Floats], zero: bool = False) -> dict[str, Any]:
@@ -99,9 +102,10 @@ def _subtitle(scores: Sequence[FoldScores]) -> str:
     better = "Higher is better" if first.larger_is_better else "Lower is better"
     done, total = sum(one.n_done for one in scores), sum(one.n_fits for one in scores)
     so_far = f" {count(done)} of {count(total)} fits are done." if done < total else ""
+    apart = "; cross: rows kept apart" if any(np.isfinite(one.apart) for one in scores) else ""
     return (
         f"{better}. Dots: folds; bar: mean ± one standard deviation; open: mean on the training "
-        f"rows.{so_far}"
+        f"rows{apart}.{so_far}"
     )
 
 
@@ -118,7 +122,9 @@ def caption_folds(scores: Sequence[FoldScores]) -> str:
         )
         lost = sum(bool(why) for why in one.failures)
         missing = f"; {count(lost)} of {count(len(one.failures))} have no score" if lost else ""
-        parts.append(f"{text}{missing}.")
+        rows = plural(one.n_apart, "row")
+        apart = f"; {number(one.apart)} on {rows} kept apart" if np.isfinite(one.apart) else ""
+        parts.append(f"{text}{missing}{apart}.")
     return " ".join(parts)
 
 
@@ -193,6 +199,26 @@ def _add_mean(figure: go.Figure, one: FoldScores, k: int, style: ModelStyle, the
         )
 
 
+def _add_apart(figure: go.Figure, one: FoldScores, k: int, style: ModelStyle) -> None:
+    """Where a fit on all rows of the folds stands on the rows that were kept apart."""
+    if not np.isfinite(one.apart):
+        return
+    figure.add_trace(
+        go.Scatter(
+            x=[one.apart],
+            y=[k - 0.24],
+            mode="markers",
+            marker={"symbol": "x-thin-open", "size": 10, "color": style.colour, "line_width": 3},
+            text=[
+                f"<i>{brief(one.model)}</i>: {number(one.apart)} on the "
+                f"{plural(one.n_apart, 'row')} kept apart,<br>fitted on all rows of the folds"
+            ],
+            hovertemplate="%{text}<extra></extra>",
+            name="rows kept apart",
+        )
+    )
+
+
 def _join(figure: go.Figure, scores: Sequence[FoldScores], theme: Theme) -> None:
     """The same fold of neighbouring models, where the folds are the same."""
     x: list[float] = []
@@ -247,7 +273,7 @@ def plot_fold_differences(
     better = "Right is better" if first.larger_is_better else "Left is better"
     figure = canvas(
         theme,
-        title=models_title(f"{first.title}: difference to {shorten(first.second, 30)}", names),
+        title=models_title(f"{first.title}: difference to {shorten(first.second, 30)}", names, 72),
         subtitle=(
             f"{better}. Dots: the same folds; bar: mean with its {percent(first.level)} interval, "
             "corrected for training rows that folds share."

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from ..errors import NotApplicable
-from ..wording import count, listing, number, percent, plural, shorten, threshold
+from ..wording import count, listing, number, percent, plural, shorten
 from .canvas import axis, canvas, number_ticks
+from .epoch_scene import number_axis
 from .theme import (
     MODEL_COLOURS,
     Theme,
@@ -225,26 +226,15 @@ def plot_layer_norms(curves: Sequence[LayerCurve], *, theme: Theme = "light") ->
 
 
 def _decades(values: Sequence[Any]) -> dict[str, Any]:
-    """A logarithmic axis over whole powers of ten, with few ticks."""
+    """A logarithmic axis around all that can stand on it."""
     flat = np.concatenate([np.asarray(one, dtype=np.float64) for one in values])
     flat = flat[np.isfinite(flat) & (flat > 0)]
     if not len(flat):
         return {"type": "log"}
-    low, high = int(np.floor(np.log10(flat.min()))), int(np.ceil(np.log10(flat.max())))
-    high = max(high, low + 1)
-    ticks = 10.0 ** np.arange(low, high + 1, max(1, (high - low) // 4))
-    return {
-        "type": "log",
-        "range": [low - 0.05, high + 0.05],
-        "tickmode": "array",
-        "tickvals": ticks.tolist(),
-        "ticktext": [_power(float(tick)) for tick in ticks],
-    }
-
-
-def _power(value: float) -> str:
-    """As the numbers of the other axis where that is short, a power of ten elsewhere."""
-    return threshold(value) if 1e-4 <= value <= 1e5 else f"{value:.0e}".replace("e-0", "e-")
+    low, high = float(flat.min()), float(flat.max())
+    if high < 2 * low:  # a little may not look like much
+        low, high = low / 1.5, high * 1.5
+    return number_axis((low, high), True, 5)
 
 
 def plot_layers(summary: NetworkSummary, *, theme: Theme = "light") -> go.Figure:

@@ -12,8 +12,9 @@ import plotly.graph_objects as go
 from ..contracts import SearchParameter
 from ..contracts.searches import NOTHING
 from ..errors import ParameterError
-from ..wording import count, listing, number, plural, shorten, threshold
+from ..wording import count, listing, number, plural, shorten
 from .canvas import axis, canvas, models_title, note, number_ticks
+from .epoch_lines import short_tick
 from .theme import ModelStyle, Theme, escape, ink, label, style_for, translucent
 
 if TYPE_CHECKING:
@@ -51,18 +52,20 @@ def plot_parameter_curves(
     parameter = shorten(first.parameter, 40)
     figure = canvas(
         theme,
-        title=models_title(f"{first.title} by {parameter}", names),
+        title=models_title(f"{first.title} by {parameter}", names, 72),
         subtitle=_subtitle(shown),
         name=f"parameter curves {first.parameter} " + " ".join(names),
         alt=f"Scores by {parameter} of {plural(len(names), 'model')}, "
         f"{plural(len(first.values), 'value')}. {caption}",
         caption=caption,
         height=DRAWING,
+        width=90,
         legend_rows=2 * len(shown),
         xaxis=axis(parameter, **across.options()),
         yaxis=axis(first.title, **_heights(shown)),
     )
-    figure.layout.meta = {**figure.layout.meta, "models": names, "metric": first.metric}
+    meta = {"models": names, "metric": first.metric, "places": across.named()}
+    figure.layout.meta = {**figure.layout.meta, **meta}
     for k, curve in enumerate(shown):
         style = style_for(styles, curve.model, k)
         x = across.places(curve)
@@ -179,6 +182,14 @@ class _Across:
             [known.index(curve.axis.text(k)) for k in range(len(curve.values))], dtype=np.float64
         )
 
+    def named(self) -> dict[str, int] | None:
+        """Number → where it stands among words; None where numbers stand at their values."""
+        if self._as_numbers:
+            return None
+        known = self._all.categories
+        every = zip(self._all.numbers.tolist(), range(len(self._all.values)), strict=True)
+        return {repr(x): known.index(self._all.text(k)) for x, k in every if np.isfinite(x)}
+
     def options(self) -> dict[str, Any]:
         """Range, ticks and type of the axis."""
         if not self._as_numbers:
@@ -208,7 +219,7 @@ def _log_axis(known: Floats) -> dict[str, Any]:
         "range": [ends[0] - air, ends[1] + air],
         "tickmode": "array",
         "tickvals": ticks,
-        "ticktext": [threshold(float(tick)) for tick in ticks],
+        "ticktext": [short_tick(float(tick)) for tick in ticks],
     }
 
 

@@ -11,8 +11,9 @@ import plotly.graph_objects as go
 
 from ..contracts import SearchParameter, SearchScore
 from ..contracts.searches import NOTHING
-from ..wording import shorten, threshold
+from ..wording import shorten
 from .canvas import number_ticks
+from .epoch_lines import short_tick
 from .search_lines import parameter_names
 from .theme import escape, style_of
 
@@ -75,7 +76,7 @@ def equal_steps(parameter: SearchParameter) -> Across:
 def short_number(text: str) -> str:
     """A number as people read it: `.001`; anything else as it is."""
     try:
-        return threshold(float(text))
+        return short_tick(float(text))
     except ValueError:
         return text
 
@@ -103,7 +104,7 @@ def numbers_axis(known: Floats, log: bool) -> dict[str, Any]:
         "range": [ends[0] - air, ends[1] + air],
         "tickmode": "array",
         "tickvals": ticks.tolist(),
-        "ticktext": [threshold(float(tick)) for tick in ticks],
+        "ticktext": [short_tick(float(tick)) for tick in ticks],
     }
 
 

@@ -12,8 +12,9 @@ import plotly.graph_objects as go
 from ..contracts import SearchParameter, SearchResults, SearchScore
 from ..contracts.searches import NOTHING
 from ..errors import NotApplicable
-from ..wording import count, number, plural, shorten, shorten_all, threshold
+from ..wording import count, number, plural, shorten, shorten_all
 from .canvas import canvas, note
+from .epoch_lines import log_ticks, short_tick
 from .search_captions import caption_lines, statuses_words
 from .theme import Theme, escape, ink, sequential_scale, style_of, translucent
 
@@ -28,6 +29,8 @@ BELOW = -0.16  # where lines pass an axis on which they have no value
 SHADES = 8
 MOST_LINES = 8  # parameters that a mark names when it is pointed at
 _CEILING = 0.86  # of an axis of numbers that also has None, which stands at its top
+_FEW = 6  # numbers beside an axis
+_ROOM = 0.06  # of an axis, between two numbers beside it
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,19 +115,39 @@ def _number_axis(parameter: SearchParameter, title: str) -> Axis:
     with_none = NOTHING in parameter.values
     top = _CEILING if with_none and len(known) else 1.0
     places = top * _unit(values, known, parameter.scale == "log")
-    if len(known) <= 6:
-        shown = known
-    elif parameter.scale == "log":
-        shown = np.exp(np.linspace(np.log(known[0]), np.log(known[-1]), 3))
-    else:
-        shown = np.linspace(known[0], known[-1], 3)
+    shown = _shown_numbers(known, parameter.scale == "log")
     heights = top * _unit(shown, known, parameter.scale == "log")
-    ticks = {float(at): threshold(float(v)) for at, v in zip(heights, shown, strict=True)}
+    kept = _apart(heights)
+    ticks = {
+        float(at): short_tick(float(v)) for at, v in zip(heights, shown, strict=True) if at in kept
+    }
     if with_none:
         absent = np.array([value == NOTHING for value in parameter.values], dtype=bool)
         places = np.where(absent, 1.0, places)
         ticks[1.0] = NOTHING
     return Axis(title, places, ticks)
+
+
+def _shown_numbers(known: Floats, log: bool) -> Floats:
+    """What stands beside an axis: few values themselves, else round or evenly spread numbers."""
+    if len(known) <= _FEW:
+        return known
+    if not log:
+        return np.linspace(known[0], known[-1], 3)
+    ticks = log_ticks(float(known[0]), float(known[-1]), _FEW).get("tickvals", ())
+    return np.array(ticks if len(ticks) > 1 else [known[0], known[-1]])
+
+
+def _apart(heights: Floats) -> set[float]:
+    """Those that do not run into each other: the ends, and upwards what has room."""
+    if not len(heights):
+        return set()
+    last = float(heights[-1])
+    kept = [last]
+    for at in map(float, heights[:-1]):
+        if all(abs(at - one) >= _ROOM for one in kept):
+            kept.append(at)
+    return set(kept)
 
 
 def _unit(values: Floats, known: Floats, log: bool) -> Floats:
@@ -228,7 +251,12 @@ def _axis_texts(
         "font": {"size": 12, "color": ink(theme).text},
     }
     small = {"font": {"size": 11, "color": ink(theme).muted}}
-    beside = {"xanchor": "left", "xshift": 5, "bgcolor": translucent(ink(theme).page, 0.75)}
+    beside = {
+        "xanchor": "left",
+        "xshift": 5,
+        "yshift": 7,
+        "bgcolor": translucent(ink(theme).page, 0.9),
+    }
     texts = [
         {**note(k, at, shorten(text, 12), theme, **beside), **small}
         for at, text in axis.ticks.items()

@@ -71,9 +71,10 @@ def plot_search_map(
     )
     caption = caption_best(results, score)
     names = f"{short_name(first)} and {short_name(second)}"
+    title = f"{score.metric[:1].upper()}{score.metric[1:]} by {names}"
     figure = canvas(
         theme,
-        title=f"<b>{escape(f'{score.metric} by {names}')}</b>",
+        title=f"<b>{escape(title)}</b>",
         subtitle=f"{statuses_words(results)} {shown[:1].upper()}{shown[1:]}.{better_words(score)}",
         name=f"search map {results.name} {across} {up}",
         alt=f"Scores by {names} of {plural(len(results), 'trial')}. {caption}",

@@ -164,6 +164,11 @@ def plot_search_training(
     if len(both):
         ends = [float(both.min()), float(both.max())]
         figure.add_trace(reference_line(ends, ends, theme, name="no gap"))
+        low, high = numbers_axis(both, False)["range"]
+        lower, upper = figure.layout.yaxis.range
+        shared = number_ticks(min(low, lower), max(high, upper))
+        figure.update_xaxes(range=[low, high], **shared)
+        figure.update_yaxes(range=[min(low, lower), max(high, upper)], **shared)
     return figure
 
 
@@ -199,7 +204,7 @@ def _scatter(
     floor, heights = _heights(score)
     figure = canvas(
         theme,
-        title=f"<b>{escape(title)}</b>",
+        title=f"<b>{escape(title[:1].upper() + title[1:])}</b>",
         subtitle=statuses_words(results) + better_words(score) + cut,
         name=what,
         alt=f"{title} of {plural(len(results), 'trial')}. {caption}",

@@ -51,12 +51,13 @@ def plot_size_curves(
     most = max(len(one.train_mean) for one in shown)
     figure = canvas(
         theme,
-        title=models_title(f"{first.title} by training size", names),
+        title=models_title(f"{first.title} by training size", names, 72),
         subtitle=_subtitle(shown),
         name="size curves " + " ".join(names),
         alt=f"Scores by training size of {plural(len(names), 'model')}, {most} sizes. {caption}",
         caption=caption,
         height=DRAWING,
+        width=90,
         legend_rows=2 * len(shown) + sum(name in laws for name in names),
         xaxis=_size_axis(shown, laws, log_x),
         yaxis=axis(first.title, **_heights(shown, laws)),
@@ -64,7 +65,8 @@ def plot_size_curves(
     figure.layout.meta = {**figure.layout.meta, "models": names, "metric": first.metric}
     for k, curve in enumerate(shown):
         style = style_for(styles, curve.model, k)
-        _add_band(figure, curve, style)
+        _add_band(figure, curve.sizes, curve.train_mean, curve.train_sd, style, 0.07)
+        _add_band(figure, curve.sizes, curve.validation_mean, curve.validation_sd, style, 0.16)
         _add_folds(figure, curve, style)
         _add_train(figure, curve, style)
         _add_validation(figure, curve, style)
@@ -91,7 +93,7 @@ def _subtitle(curves: Sequence[SizeCurve]) -> str:
     better = "Higher is better" if first.larger_is_better else "Lower is better"
     done, total = sum(one.n_done for one in curves), sum(one.n_fits for one in curves)
     so_far = f" {count(done)} of {count(total)} fits are done." if done < total else ""
-    band = f" Band: one standard deviation over {plural(first.n_folds, 'fold')}."
+    band = f" Bands: one standard deviation over {plural(first.n_folds, 'fold')}."
     return f"{better}.{band if first.n_folds > 1 else ''}{so_far}"
 
 
@@ -184,14 +186,16 @@ def _heights(curves: Sequence[SizeCurve], laws: Mapping[str, Projection]) -> dic
 # ---- marks -------------------------------------------------------------------------------------
 
 
-def _add_band(figure: go.Figure, curve: SizeCurve, style: ModelStyle) -> None:
-    mean, spread = curve.validation_mean, curve.validation_sd
+def _add_band(
+    figure: go.Figure, sizes: Array, mean: Array, spread: Array, style: ModelStyle, alpha: float
+) -> None:
+    """One standard deviation over the folds on either side; fainter for training."""
     held = np.isfinite(mean) & np.isfinite(spread)
     if held.sum() < 2:
         return
-    x = curve.sizes[held].astype(np.float32)
+    x = sizes[held].astype(np.float32)
     low, high = (mean - spread)[held], (mean + spread)[held]
-    figure.add_trace(_filled(x, low, high, style, 0.16))
+    figure.add_trace(_filled(x, low, high, style, alpha))
 
 
 def _filled(x: Array, low: Array, high: Array, style: ModelStyle, alpha: float) -> go.Scatter:
@@ -325,7 +329,7 @@ def plot_fit_times(
     caption = _caption_times(shown)
     figure = canvas(
         theme,
-        title=models_title("Time of a fit by training size", names),
+        title=models_title("Time of a fit by training size", names, 72),
         subtitle="Mean over the folds, on this machine",
         name="fit times " + " ".join(names),
         alt=f"Fit times by training size of {plural(len(names), 'model')}. {caption}",

@@ -13,11 +13,20 @@ from ..models.confined import ConfinedModel
 from ..refitting.fits import Fit, Refit
 from ..settings import get_settings
 from ..wording import count, plural
-from .folding import Folds, choose_folds
+from .cross_validation import FoldOptions, fold_requests
+from .folding import Folds
 from .lanes import MOST_LANES, FitOptions, Request, asked_fit, refit_of
-from .sizes import SizeOptions, chosen_sizes, fitted_metrics, size_requests
+from .parameters import ParameterOptions
+from .sizes import SizeOptions, chosen_sizes, size_requests
+from .stages import fitted_metrics
 
-__all__ = ["Estimate", "estimate_fits", "estimate_size_curve"]
+__all__ = [
+    "Estimate",
+    "estimate_cross_validation",
+    "estimate_fits",
+    "estimate_parameter_curve",
+    "estimate_size_curve",
+]
 
 FEW_ROWS, MORE_EPOCHS = 500, 4
 
@@ -56,18 +65,43 @@ def estimate_size_curve(
     ParameterError : sizes, folds or a metric that do not fit the rows.
     """
     options = options or SizeOptions(seed=get_settings().random_state)
-    folds = folds or choose_folds(
-        evalset, options.n_splits, options.n_repeats, options.seed, kind=options.kind
-    )
-    told = FitOptions(
-        metrics=fitted_metrics(options.metric, evalset.target.task),
-        seed=options.seed,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        lanes=options.lanes,
-    )
+    folds = folds or options.divided(evalset)
     requests = size_requests(folds, chosen_sizes(options, folds.n_train))
-    return estimate_fits(model, evalset, name, requests, told)
+    return estimate_fits(model, evalset, name, requests, _told(options, evalset))
+
+
+def estimate_parameter_curve(
+    model: Model, evalset: EvalSet, name: str, options: ParameterOptions, *, folds: Folds
+) -> Estimate:
+    """The same for a curve by parameter; its `values` are given.
+
+    Raises
+    ------
+    NotApplicable, ModelError, ParameterError : as for `estimate_size_curve`.
+    """
+    requests = [
+        Request(fold, None, {options.parameter: value})
+        for fold in folds.pairs
+        for value in options.values
+    ]
+    return estimate_fits(model, evalset, name, requests, _told(options, evalset))
+
+
+def estimate_cross_validation(
+    model: Model, evalset: EvalSet, name: str, options: FoldOptions, *, folds: Folds
+) -> Estimate:
+    """The same for one fit in each fold, and one for rows that are kept apart.
+
+    Raises
+    ------
+    NotApplicable, ModelError : as for `estimate_size_curve`.
+    """
+    requests = fold_requests(folds)
+    return estimate_fits(model, evalset, name, requests, _told(options, evalset))
+
+
+def _told(options: SizeOptions | ParameterOptions | FoldOptions, evalset: EvalSet) -> FitOptions:
+    return options.told(fitted_metrics(options.metric, evalset.target.task))
 
 
 def estimate_fits(
@@ -88,13 +122,21 @@ def estimate_fits(
     if not refit.can or not requests:
         raise NotApplicable(f"{name} cannot be fitted again. {refit.reason}".strip())
     smallest = min(requests, key=lambda request: request.n)
-    small = replace(smallest, size=min(smallest.n, FEW_ROWS))
+    params = {key: value for key, value in smallest.params.items() if key != "epochs"}
+    small = replace(smallest, size=min(smallest.n, FEW_ROWS), params=params)
     begin, each = _pace(model, evalset, small, options, refit)
     n_rows = sum(request.n for request in requests)
+    usual = options.epochs or refit.epochs or 1
+    passes = [_number(request, "epochs", usual) for request in requests]
+    batch = _number(small, "batch_size", 1)
+    work = sum(
+        request.n * n / usual * batch / _number(request, "batch_size", batch)
+        for request, n in zip(requests, passes, strict=True)
+    )
     lanes = options.lanes or min(MOST_LANES, os.cpu_count() or 1)
     lanes = min(lanes, len(requests)) if isinstance(model, ConfinedModel) else 1
-    seconds = (begin * len(requests) + each * n_rows) / lanes
-    epochs = f" of {options.epochs or refit.epochs} epochs" if refit.epochs else ""
+    seconds = (begin * len(requests) + each * work) / lanes
+    epochs = f" of {_span(passes)}" if refit.epochs else ""
     return Estimate(
         seconds,
         len(requests),
@@ -102,6 +144,18 @@ def estimate_fits(
         f"{plural(len(requests), 'fit')}{epochs} on {_range(requests)}: about "
         f"{_duration(seconds)}. {refit.sentence}",
     )
+
+
+def _number(request: Request, setting: str, usual: float) -> float:
+    """A number among the settings of a fit; the usual one where it has no sound one."""
+    told = request.params.get(setting)
+    sound = isinstance(told, int | float) and not isinstance(told, bool) and told > 0
+    return float(told) if sound else usual  # type: ignore[arg-type]
+
+
+def _span(epochs: Sequence[float]) -> str:
+    low, high = int(min(epochs)), int(max(epochs))
+    return plural(high, "epoch") if low == high else f"{count(low)} to {plural(high, 'epoch')}"
 
 
 def _range(requests: Sequence[Request]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,15 @@ from ..errors import NotApplicable, ParameterError
 from ..explainers.ordering import strata_of
 from ..wording import count, listing, plural, quoted
 
-__all__ = ["KINDS", "Fold", "Folds", "choose_folds"]
+__all__ = ["KINDS", "Fold", "Folds", "choose_folds", "find_in_split"]
 
 Ints = npt.NDArray[np.int64]
 
 KINDS = ("auto", "stratified", "k-fold", "group", "time")
 # Groups are taken whole, one after another, only where a small part of them is still many.
 MANY_GROUPS = 30
+LATE = 0.25  # of the training rows, after the middle test row: at random it is half of them
+LEAST_ROWS = 10  # of each part, to tell
 TEST_PARTS = frozenset(("test", "testing", "holdout", "eval"))
 
 
@@ -58,6 +60,7 @@ class Folds:
     rows : `(n,)` positions of the rows that are used at all; n_given : of so many.
     findings : what is wrong with dividing these rows so.
     notes : what else a person must know.
+    apart : `(a,)` positions of the test part, which is in no fold.
     """
 
     pairs: tuple[Fold, ...]
@@ -70,6 +73,7 @@ class Folds:
     n_given: int
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    apart: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __iter__(self) -> Iterator[tuple[Ints, Ints]]:
         """As scikit-learn's `cv` takes them."""
@@ -105,7 +109,7 @@ def choose_folds(
     Parameters
     ----------
     evalset : all rows that may be learned from or judged on; built with `split_value=ALL_ROWS`
-        where the table has a split column: rows of its test part are then left alone.
+        where the table has a split column: rows of its test part are then in no fold.
     n_repeats : how often the rows are divided anew; 1 for rows in order of time.
     kind : "auto" takes "time" where there is a time column, else "group" where there is a group
         column, else "stratified" for one column of classes, else "k-fold".
@@ -125,6 +129,7 @@ def choose_folds(
     if kind not in KINDS:
         raise ParameterError(f"There are no folds {kind!r}. Choose {listing(KINDS, 9)}.")
     used, notes = _used_rows(evalset, rows)
+    apart = np.setdiff1d(np.arange(evalset.n), used) if rows is None else np.empty(0, np.int64)
     _check(n_splits, n_repeats, len(used))
     chosen, why = _chosen(evalset, kind)
     if chosen == "time":
@@ -145,6 +150,7 @@ def choose_folds(
         n_given=evalset.n,
         findings=_findings(evalset, chosen),
         notes=(*notes, *more),
+        apart=apart,
     )
 
 
@@ -162,7 +168,7 @@ def _check(n_splits: int, n_repeats: int, n: int) -> None:
 
 
 def _used_rows(evalset: EvalSet, rows: Sequence[int] | Ints | None) -> tuple[Ints, list[str]]:
-    """Positions of the rows to use, and what was left alone."""
+    """Positions of the rows to use, and what was left out."""
     everything = np.arange(evalset.n, dtype=np.int64)
     if rows is not None:
         used = np.asarray(rows, dtype=np.int64)
@@ -180,7 +186,7 @@ def _used_rows(evalset: EvalSet, rows: Sequence[int] | Ints | None) -> tuple[Int
         return everything, []
     return everything[~left], [
         f"{count(int(left.sum()))} of {plural(evalset.n, 'row')} are the test part of "
-        f"{quoted(evalset.roles.split)} and were left alone: a model that is chosen by them would "
+        f"{quoted(evalset.roles.split)} and are in no fold: a model that is chosen by them would "
         "have no rows left to be tested on."
     ]
 
@@ -206,7 +212,7 @@ def _chosen(evalset: EvalSet, kind: str) -> tuple[str, str]:
     if evalset.group is not None:
         return "group", f"rows belong together by {quoted(evalset.roles.group)}"
     if classes:
-        return "stratified", f"{quoted(evalset.target.name)} is classes"
+        return "stratified", f"{quoted(evalset.target.name)} holds classes"
     return "k-fold", "there is no time, no group and no class to divide by"
 
 
@@ -221,10 +227,51 @@ _REASONS = {
 }
 
 
-def _findings(evalset: EvalSet, kind: str) -> tuple[Finding, ...]:
-    if evalset.time is None or kind == "time":
+def find_in_split(evalset: EvalSet) -> tuple[Finding, ...]:
+    """Whether the split column puts training rows after the test rows, though rows have a time.
+
+    `evalset` : all rows. Nothing where it has no time or no test part.
+    """
+    order = evalset.time_order()
+    if order is None or evalset.time is None or evalset.split is None:
         return ()
+    known = (evalset.time.notna() & evalset.split.notna()).to_numpy(dtype=bool)
+    parts = evalset.split.astype("str").str.strip().str.lower()
+    tests = parts.isin(TEST_PARTS).to_numpy(dtype=bool)[order[known[order]]]
+    n_test, n_other = int(tests.sum()), int((~tests).sum())
+    if min(n_test, n_other) < LEAST_ROWS:
+        return ()
+    middle = np.flatnonzero(tests)[n_test // 2]
+    late = int((~tests[middle:]).sum())
+    if late < LATE * n_other:
+        return ()
+    sentence = (
+        f"The rows have a time ({quoted(evalset.roles.time)}), and the split "
+        f"({quoted(evalset.roles.split)}) does not follow it: {count(late)} of "
+        f"{plural(n_other, 'row')} outside of the test part come after the middle one of "
+        f"{plural(n_test, 'test row')}. Scores on it may be better than they will be on later rows."
+    )
     return (
+        Finding(
+            code="split_ignores_time",
+            severity="warning",
+            subject=evalset.name,
+            sentence=sentence,
+            evidence={"later": late, "others": n_other, "test": n_test},
+            remedies=(
+                "Test on the latest rows.",
+                "Leave the time role to no column if order means nothing.",
+            ),
+        ),
+    )
+
+
+def _findings(evalset: EvalSet, kind: str) -> tuple[Finding, ...]:
+    split = find_in_split(evalset)
+    if evalset.time is None or kind == "time":
+        return split
+    return (
+        *split,
         Finding(
             code="random_split_of_time",
             severity="warning",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,18 +11,22 @@ import numpy as np
 import pandas as pd
 
 from ..contracts import Finding, NetworkSummary, Run, SearchResults
+from ..data import EvalSet
 from ..diagnostics.epochs import EpochCurve
 from ..diagnostics.folds import FoldDifference, FoldScores
 from ..diagnostics.parameter_curves import ParameterCurve
 from ..diagnostics.projections import Projection
 from ..diagnostics.rate_search import RateSearch
 from ..diagnostics.size_curves import SizeCurve
+from ..diagnostics.verdicts import judge
 from ..evaluation import Failure
 from .cross_validation import CrossValidation
 
 __all__ = ["Learning"]
 
 _COLUMNS = ["kind", "subject", "metric", "part", "at", "setting", "fold", "value"]
+_FINDING_COLUMNS = ["verdict", "subject", "severity", "code", "sentence", "evidence", "remedies"]
+_FINDING_COLUMNS += ["chart", "at"]
 
 
 @dataclass(eq=False)
@@ -36,7 +41,9 @@ class Learning:
     parameters, validations, folds, differences : by parameter, and across folds.
     searches : results of searches; networks : layers of loaded networks.
     failures : what has no curve, and why.
-    data, digest, divided : of the rows, and how they were divided into folds.
+    evalset, divided : the rows, and how they were divided into folds.
+    stopped : the watcher ended it before all was done.
+    reused : finished fits that an earlier call had kept.
     notes : what else was left out.
     """
 
@@ -54,9 +61,10 @@ class Learning:
     searches: list[SearchResults] = field(default_factory=list)
     networks: list[NetworkSummary] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
-    data: str = ""
-    digest: str = ""
+    evalset: EvalSet | None = None
     divided: str = ""
+    stopped: bool = False
+    reused: int = 0
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -69,6 +77,46 @@ class Learning:
     def fitted(self) -> list[SizeCurve | ParameterCurve | FoldScores]:
         """The curves of models, in the order of their kinds."""
         return [*self.sizes, *self.parameters, *self.folds]
+
+    @property
+    def n_done(self) -> int:
+        """Fits that are done, those that failed and those kept from an earlier call among them."""
+        return sum(one.n_done for one in self.fitted)
+
+    @property
+    def verdicts(self) -> list[Finding]:
+        """One for each model or run, from all that its curves say together; the worst first."""
+        return judge(self.findings)
+
+    @property
+    def remarks(self) -> list[Finding]:
+        """The findings that lead no verdict."""
+        leading, rest = self.verdicts, list[Finding]()
+        for one in self.findings:
+            led = next((each for each in leading if _leads(one, each)), None)
+            if led is None:
+                rest.append(one)
+            else:
+                leading.remove(led)
+        return rest
+
+    def findings_table(self) -> pd.DataFrame:
+        """Columns verdict, subject, severity, code, sentence, evidence, remedies, chart, at.
+
+        Verdicts first, the worst of them at the top; `evidence` is JSON, remedies are joined by
+        semicolons, the most promising first.
+        """
+        rows = [
+            {
+                "verdict": is_verdict,
+                **one.to_json(),
+                "evidence": json.dumps(dict(one.evidence), default=float),
+                "remedies": "; ".join(one.remedies),
+            }
+            for is_verdict, some in ((True, self.verdicts), (False, self.remarks))
+            for one in some
+        ]
+        return pd.DataFrame(rows, columns=_FINDING_COLUMNS)
 
     def fail(self, name: str, why: str) -> None:
         """Note that something has no curve; the same reason once."""
@@ -89,6 +137,13 @@ class Learning:
         if not full:
             return pd.DataFrame(columns=_COLUMNS)
         return pd.concat(full, ignore_index=True)[_COLUMNS]
+
+
+def _leads(one: Finding, verdict: Finding) -> bool:
+    """Whether a verdict is this finding, with what the others say added to it."""
+    same = (one.code, one.chart, one.at) == (verdict.code, verdict.chart, verdict.at)
+    whose = one.subject.partition(": ")[0]
+    return same and whose == verdict.subject and verdict.sentence.startswith(one.sentence)
 
 
 # ---- one long table --------------------------------------------------------------------------

@@ -8,39 +8,41 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import numpy as np
-
-from ..contracts import SEVERITIES, Finding, Model, Run
-from ..data import ALL_ROWS, EvalSet, infer_roles, read_table
+from ..contracts import SEVERITIES, Finding, Model
+from ..data import EvalSet
 from ..diagnostics.epoch_findings import find_in_epochs
-from ..diagnostics.epochs import compute_epoch_curves
-from ..diagnostics.folds import FoldScores, compare_folds
+from ..diagnostics.epochs import EpochCurve
+from ..diagnostics.folds import compare_folds
+from ..diagnostics.group_findings import find_in_groups
 from ..diagnostics.layer_histograms import compute_layer_curves, find_in_layers
+from ..diagnostics.mismatch import KEPT_APART
 from ..diagnostics.network_findings import find_in_network
 from ..diagnostics.parameter_curves import ParameterCurve, find_in_parameter_curve
 from ..diagnostics.projections import project
-from ..diagnostics.rate_search import compute_rate_search
+from ..diagnostics.run_groups import group_runs
 from ..diagnostics.searches import find_in_search
 from ..diagnostics.size_curves import SizeCurve
-from ..diagnostics.size_tables import read_size_table
-from ..diagnostics.verdicts import VERDICTS, judge_size_curves
-from ..errors import DataError, DiagnosticsError, NotApplicable, ParameterError
-from ..evaluation import as_evalset, as_model, named, read_helpers
+from ..diagnostics.verdicts import VERDICTS, judge_folds, judge_size_curves
+from ..errors import DiagnosticsError, NotApplicable, ParameterError
+from ..evaluation import as_model, named, read_helpers
 from ..explainers.staging import BlockStore
-from ..logs import read_runs
-from ..logs.search_logs import read_search, search_files
 from ..refitting.fits import Value
-from ..sandbox.processes import WorkCancelled
+from ..sandbox.processes import WorkCancelled, is_unwanted
 from ..settings import Settings, get_settings
+from ..wording import count, plural
 from .baselines import baseline_score
 from .cross_validation import CrossValidation, FoldOptions, cross_validation_in_stages
 from .folding import Folds, choose_folds
 from .gathered import Learning
 from .inner import curves_of_model
-from .networks import network_summary
+from .kept import CountedBlocks, FolderBlocks
+from .logged import distinct, draw_epochs, read_logs, read_searches, read_table_of_sizes
+from .networks import epochs_in_logs, network_summary
 from .parameters import ParameterOptions, parameter_curve_in_stages
+from .rows import count_training_rows, rows_to_fit
 from .searches import search_of
 from .sizes import SizeOptions, learning
+from .stages import last_of
 
 __all__ = ["Learning", "LearningOptions", "learning_curves"]
 
@@ -93,12 +95,13 @@ def learning_curves(
     y: Any = None,
     *,
     target: str | Sequence[str] | None = None,
-    logs: Sequence[str | Path] = (),
+    test_data: Any = None,
+    logs: Sequence[str | Path | Mapping[str, Any]] = (),
     searches: Sequence[str | Path] = (),
     size_tables: Sequence[str | Path] = (),
     options: LearningOptions | None = None,
     helpers: Sequence[str | Path] = (),
-    store: BlockStore | None = None,
+    store: BlockStore | str | Path | None = None,
     settings: Settings | None = None,
     roles: Mapping[str, Any] | None = None,
 ) -> Learning:
@@ -107,16 +110,20 @@ def learning_curves(
     Parameters
     ----------
     models, data, y, target, helpers : as for `dashboard.evaluate`; the test part of a table with a
-        split column is left alone, unless `roles` has another `split_value`.
-    logs : training logs, folders and archives of them, read together.
+        split column is in no fold, unless `roles` has another `split_value`.
+    test_data : the test part as a file or frame of its own, with the same columns as `data`.
+    logs : training logs, folders and archives of them, and histories in memory
+        (`history.history`), read together.
     searches : tables of trials, or folders of KerasTuner.
     size_tables : tables of training sizes and scores that were computed elsewhere.
-    store : where finished fits are kept: a later call goes on from there.
+    store : where finished fits of model files are kept, or the folder for them: a later call goes
+        on from there.
     roles : what the reader of `data` takes (`task`, `pos_label`, …), and `group` and `time`.
 
     Returns
     -------
-    Learning : what has no curve is in `failures`, unless it is all that was asked for.
+    Learning : what has no curve is in `failures`, unless it is all that was asked for. What the
+        watcher stopped is there as far as it came, and `stopped` says so.
 
     Raises
     ------
@@ -125,44 +132,41 @@ def learning_curves(
     NotApplicable : no log has the metric.
     """
     settings, options = settings or get_settings(), options or LearningOptions()
-    if models is not None and data is None:
-        raise ParameterError("Models are fitted again on rows: give data beside them.")
-    if data is not None and not named(models):
-        raise ParameterError("Data was given without models. Give at least one that can be fitted.")
-    if not (logs or searches or size_tables or models is not None):
-        raise ParameterError("Nothing to draw. Give logs, searches, or data with models.")
+    _check_asked(models, data, test_data, [logs, searches, size_tables])
     found = Learning()
-    _read_logs(found, [Path(one) for one in logs], settings)
-    _read_searches(found, [Path(one) for one in searches], options.larger_is_better)
-    _read_tables(found, [Path(one) for one in size_tables])
+    read_logs(found, logs, settings)
+    read_searches(found, [Path(one) for one in searches], options.larger_is_better)
+    for path in size_tables:
+        for curves in read_table_of_sizes(Path(path)):
+            found.sizes += curves
+            _judge_sizes(found, curves, {})
     if data is not None:
-        evalset = _rows(data, y, target, dict(roles or {}))
-        found.data, found.digest = evalset.name, evalset.digest
+        evalset = rows_to_fit(data, y, target, dict(roles or {}), settings, test_data)
+        found.evalset = evalset
         seed = settings.random_state if options.seed is None else options.seed
-        opened = _opened(found, models, helpers, settings)
-        _study(found, evalset, opened, replace(options, seed=seed), store)
-    _draw_epochs(found, options)
+        kept = _counted(store)
+        try:
+            opened = _opened(found, models, helpers, settings)
+            epochs = options.epochs or epochs_in_logs(found.runs, list(opened))
+            _study(found, evalset, opened, replace(options, seed=seed, epochs=epochs), kept)
+        except WorkCancelled:
+            found.stopped = True
+        _tell_done(found, kept)
+    draw_epochs(found, options.metric, options.patience)
     _judge(found, options.metric)
     return found
 
 
-def _rows(data: Any, y: Any, target: str | Sequence[str] | None, roles: dict[str, Any]) -> EvalSet:
-    """The rows that may be learned from."""
-    chosen = {name: roles.pop(name) for name in ("group", "time") if roles.get(name) is not None}
-    if isinstance(data, EvalSet):
-        return data
-    from_file = isinstance(data, str | Path)
-    if from_file:
-        roles.setdefault("split_value", ALL_ROWS)
-    if chosen:
-        if not from_file:
-            raise ParameterError("group and time name columns of a file; give its path.")
-        data = read_table(Path(data))
-        own = infer_roles(data, target=target)
-        for role, column in chosen.items():
-            own = own.replace_role(str(column), role)
-        roles, target = {**roles, "roles": own}, None
-    return as_evalset(data, y, target, **roles)
+def _check_asked(models: Any, data: Any, test_data: Any, files: Sequence[Any]) -> None:
+    if models is not None and data is None:
+        raise ParameterError("Models are fitted again on rows: give data beside them.")
+    if data is not None and not named(models):
+        raise ParameterError("Data was given without models. Give at least one that can be fitted.")
+    if test_data is not None and data is None:
+        raise ParameterError("Test rows were given without rows to learn from: give data, too.")
+    given = any(len(one) if hasattr(one, "__len__") else one is not None for one in files)
+    if not given and models is None:
+        raise ParameterError("Nothing to draw. Give logs, searches, or data with models.")
 
 
 def _opened(
@@ -173,102 +177,35 @@ def _opened(
     for name, item in named(models).items():
         try:
             opened[name] = as_model(name, item, beside, settings)
-        except ParameterError:
+        except (ParameterError, WorkCancelled):
             raise
         except DiagnosticsError as error:
             found.fail(name, str(error))
     return opened
 
 
-# ---- what was logged -------------------------------------------------------------------------
+def _counted(store: BlockStore | str | Path | None) -> CountedBlocks | None:
+    if store is None:
+        return None
+    return CountedBlocks(FolderBlocks(Path(store)) if isinstance(store, str | Path) else store)
 
 
-def _read_logs(found: Learning, paths: Sequence[Path], settings: Settings) -> None:
-    """All together, so that files of one run meet; one by one where one of them is no log."""
-    if not paths:
-        return
-    files = {path.name if _alone(path, paths) else str(path): path for path in paths}
-    missing = next((path for path in paths if not path.exists()), None)
-    if missing is not None:
-        raise DataError(f"There is no file {missing}. Check the path.")
-    try:
-        found.runs = _distinct(read_runs(files, settings=settings))
-        return
-    except DataError:
-        if len(files) == 1:
-            raise
-    runs: list[Run] = []
-    for name, path in files.items():
-        try:
-            runs += read_runs({name: path}, settings=settings)
-        except DataError as error:
-            found.fail(name, str(error))
-    found.runs = _distinct(runs)
-
-
-def _alone(path: Path, paths: Sequence[Path]) -> bool:
-    return sum(other.name == path.name for other in paths) == 1
-
-
-def _distinct(runs: Sequence[Run]) -> list[Run]:
-    """Equal names are told apart."""
-    taken: dict[str, Run] = {}
-    for run in runs:
-        name, count = run.name, 1
-        while name in taken:
-            count += 1
-            name = f"{run.name} ({count})"
-        taken[name] = run if name == run.name else replace(run, name=name)
-    return list(taken.values())
-
-
-def _read_searches(found: Learning, paths: Sequence[Path], better: bool | None) -> None:
-    for path in paths:
-        try:
-            found.searches.append(read_search(search_files(path), larger_is_better=better))
-        except DataError as error:
-            if len(paths) == 1:
-                raise
-            found.fail(path.name, str(error))
-
-
-def _read_tables(found: Learning, paths: Sequence[Path]) -> None:
-    for path in paths:
-        curves = read_size_table(read_table(path).frame, model=path.stem)
-        found.sizes += curves
-        for metric in dict.fromkeys(one.metric for one in curves):
-            _judge_sizes(found, [one for one in curves if one.metric == metric], {})
-
-
-def _draw_epochs(found: Learning, options: LearningOptions) -> None:
-    """Curves of every metric that was logged; runs that search a rate are no training."""
-    plain = []
-    for run in found.runs:
-        try:
-            found.rate_searches.append(compute_rate_search(run))
-        except NotApplicable:
-            plain.append(run)
-    if not plain:
-        return
-    metrics = [options.metric] if options.metric else _metrics(plain)
-    several = bool(found.sizes or found.parameters or found.folds or found.searches)
-    for metric in metrics:
-        try:
-            curves = compute_epoch_curves(plain, metric=metric, patience=options.patience)
-        except NotApplicable as error:
-            if not several:
-                raise
-            found.notes.append(str(error))
-            continue
-        found.epochs += [one for one in curves if one.parts]
-        found.notes += [
-            f"{one.run}: {note}" for one in curves if not one.parts for note in one.notes
-        ]
-
-
-def _metrics(runs: Sequence[Run]) -> list[str]:
-    names = dict.fromkeys(name for run in runs for name in run.metrics)
-    return sorted(names, key=lambda name: name != "loss")
+def _tell_done(found: Learning, kept: CountedBlocks | None) -> None:
+    """Which fits were done before, and whether all are done now."""
+    found.stopped = found.stopped or is_unwanted()
+    if kept is not None:
+        found.reused = kept.n_found
+        if found.reused:
+            found.notes.append(
+                f"{count(found.reused)} of {plural(found.n_done, 'finished fit')} were kept from "
+                "an earlier call and not done again."
+            )
+        found.notes += [kept.problem] if kept.problem else []
+    if found.stopped:
+        found.notes.append(
+            "Stopped before all fits were done: curves are drawn as far as they came, and no "
+            "verdict is given on those that are not complete."
+        )
 
 
 # ---- models fitted again ---------------------------------------------------------------------
@@ -296,7 +233,8 @@ def _study(
         "folds": _across_folds,
     }
     for kind in options.asked:
-        make[kind](found, asked)
+        if not is_unwanted():
+            make[kind](found, asked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,10 +266,9 @@ def _each(
     wrong: ParameterError | None = None
     for name, model in models.items():
         try:
-            *_, last = make(name, model)
-            made.append(last)
+            made.append(last_of(make(name, model)))
         except WorkCancelled:
-            raise
+            break
         except DiagnosticsError as error:
             wrong = error if isinstance(error, ParameterError) else wrong
             found.fail(name, str(error))
@@ -357,17 +294,18 @@ def _by_size(found: Learning, asked: _Asked) -> None:
     for failure in made.failures:
         found.fail(failure.name, failure.message)
     for metric in dict.fromkeys(one.metric for one in made.curves):
-        base = baseline_score(evalset, metric)
+        base = baseline_score(evalset, metric, asked.folds.rows)
         _judge_sizes(found, made.curves, {} if base is None else {metric: base})
 
 
 def _judge_sizes(
     found: Learning, curves: Sequence[SizeCurve], baselines: Mapping[str, float]
 ) -> None:
-    """Verdicts on curves of one metric, and how far each may be drawn on."""
+    """Verdicts on the complete curves of one metric, and how far each may be drawn on."""
     level = get_settings().confidence_level
-    found.findings += judge_size_curves(curves, baselines=baselines, level=level)
-    for curve in curves:
+    done = [one for one in curves if one.is_complete]
+    found.findings += judge_size_curves(done, baselines=baselines, level=level)
+    for curve in done:
         try:
             found.projections[curve.model] = project(curve, level=level)
         except NotApplicable as error:
@@ -398,33 +336,13 @@ def _across_folds(found: Learning, asked: _Asked) -> None:
 
     found.validations += _each(found, asked.models, stages)
     found.folds += [one.scores() for one in found.validations]
-    if "sizes" not in asked.options.asked:
-        found.findings += _judged_folds(asked.evalset, found.folds)
-    if len(found.folds) > 1:
-        found.differences += compare_folds(found.folds, level=get_settings().confidence_level)
-
-
-def _judged_folds(evalset: EvalSet, folds: Sequence[FoldScores]) -> list[Finding]:
-    """Verdicts on the models as they are, which the folds support as the end of a curve does."""
     level = get_settings().confidence_level
-    ends = [
-        SizeCurve(
-            model=one.model,
-            metric=one.metric,
-            title=one.title,
-            larger_is_better=one.larger_is_better,
-            sizes=np.array([one.n_train.min()], dtype=np.int64),
-            train=one.train[None],
-            validation=one.validation[None],
-            fit_seconds=one.fit_seconds[None],
-            independent=int((one.repeats == 0).sum()),
-        )
-        for one in folds
-    ]
-    base = baseline_score(evalset, folds[0].metric) if folds else None
-    baselines = {} if base is None else {folds[0].metric: base}
-    found = judge_size_curves(ends, baselines=baselines, level=level)
-    return [replace(one, chart="folds", at=None) for one in found]
+    said = judge_folds([one for one in found.folds if one.is_complete], level=level)
+    if "sizes" in asked.options.asked:  # the largest size has told the rest
+        said = [one for one in said if one.evidence.get("judged_on") == KEPT_APART]
+    found.findings += said
+    if len(found.folds) > 1:
+        found.differences += compare_folds(found.folds, level=level)
 
 
 def _carried(found: Learning, asked: _Asked) -> None:
@@ -434,13 +352,15 @@ def _carried(found: Learning, asked: _Asked) -> None:
         for part in (_own_curves, _own_search, _own_layers):
             try:
                 part(found, asked, name, model)
+            except WorkCancelled:
+                raise
             except NotApplicable as error:
                 reasons.append(error.reason)
             except DiagnosticsError as error:
                 found.fail(name, str(error))
         if len(reasons) == 3:
             found.fail(name, f"{name} carries no curves, no trials of a search and no layers.")
-    found.runs = _distinct(found.runs)
+    found.runs = distinct(found.runs)
 
 
 def _own_curves(found: Learning, asked: _Asked, name: str, model: Model) -> None:
@@ -455,7 +375,8 @@ def _own_search(found: Learning, asked: _Asked, name: str, model: Model) -> None
 def _own_layers(found: Learning, asked: _Asked, name: str, model: Model) -> None:
     summary = network_summary(model, asked.evalset, name, random_state=asked.seed)
     found.networks.append(summary)
-    found.findings += find_in_network(summary, asked.evalset.target.task)
+    rows = asked.evalset
+    found.findings += find_in_network(summary, rows.target.task, count_training_rows(rows))
 
 
 # ---- what they say ---------------------------------------------------------------------------
@@ -463,18 +384,26 @@ def _own_layers(found: Learning, asked: _Asked, name: str, model: Model) -> None
 
 def _judge(found: Learning, metric: str | None) -> None:
     """Beside the verdicts on models fitted again: what curves of the other kinds say."""
-    said = [one for curve in found.parameters for one in find_in_parameter_curve(curve)]
+    done = [curve for curve in found.parameters if curve.is_complete]
+    said = [one for curve in done for one in find_in_parameter_curve(curve)]
     for run in found.runs:
         curves = [one for one in found.epochs if one.run == run.name]
         said += find_in_epochs(curves) if curves else []
         if run.histograms:
             said += find_in_layers(compute_layer_curves(run))
+    said += _judge_groups(found.epochs)
     for search in found.searches:
         try:
             said += find_in_search(search, metric if metric in search.metrics else None)
         except NotApplicable as error:
             found.notes.append(error.reason)
     found.findings = _by_subject([*found.findings, *said])
+
+
+def _judge_groups(curves: Sequence[EpochCurve]) -> list[Finding]:
+    """Which configuration is best, where one was run with several seeds; by the first metric."""
+    groups = group_runs([one for one in curves if one.metric == curves[0].metric])
+    return find_in_groups(groups) if any(len(one.runs) > 1 for one in groups) else []
 
 
 def _by_subject(findings: Sequence[Finding]) -> list[Finding]:

@@ -12,7 +12,7 @@ from ..evaluation import rows_for
 from ..explainers.asking import ask
 from ..explainers.permutation import truth
 from ..refitting.inner_curves import read_inner_curves
-from .sizes import fitted_metrics
+from .stages import fitted_metrics
 
 __all__ = ["curves_of_model"]
 

@@ -76,6 +76,7 @@ class FitOptions:
     seed : for whatever in the model draws at random and has no seed of its own.
     answers : keep what each fit says of its validation rows (out-of-fold predictions).
     epochs, batch_size : of networks; None = what "can_refit" proposes.
+    patience : of networks: epochs without gain on held-out training rows; 0 = no early stop.
     lanes : fits at a time; 0 = as many as there are processors, at most two.
     """
 
@@ -84,6 +85,7 @@ class FitOptions:
     answers: bool = False
     epochs: int | None = None
     batch_size: int | None = None
+    patience: int = 0
     lanes: int = 0
 
 
@@ -167,6 +169,7 @@ def asked_fit(
         "data": evalset.digest,
         "epochs": options.epochs,
         "batch_size": options.batch_size,
+        "patience": options.patience,
     }
     read = partial(read_fit, **expected_of(request, options))
     most = ANSWER_BYTES if options.answers else 1 << 20

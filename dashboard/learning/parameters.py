@@ -10,17 +10,15 @@ import numpy as np
 
 from ..contracts import Model
 from ..data import EvalSet
-from ..diagnostics.metrics import Metric
 from ..diagnostics.parameter_curves import ParameterCurve
-from ..errors import NotApplicable, ParameterError
+from ..errors import ParameterError
 from ..explainers.staging import BlockStore
-from ..importance.measuring import metric_for
 from ..refitting.fits import Value
 from ..wording import count, listing, plural
-from .folding import Folds, choose_folds
-from .lanes import Fit, FitOptions, Refit, Request, Turn, fits_in_lanes, refit_of
+from .folding import Folds
+from .lanes import Refit, Request, Turn, fits_in_lanes
 from .reasons import counted_reasons
-from .sizes import fitted_metrics
+from .stages import Beginning, FoldChoices, Growing, begin
 
 __all__ = [
     "ParameterOptions",
@@ -30,7 +28,6 @@ __all__ = [
 ]
 
 MOST_VALUES = 100
-MOST_NOTES = 8
 # What changes nothing, or only how fast and how loudly a model is fitted.
 _NO_TUNING = (
     "verbose",
@@ -57,29 +54,19 @@ _SHARES = ("subsample", "colsample", "dropout", "l1_ratio", "momentum", "max_sam
 
 
 @dataclass(frozen=True)
-class ParameterOptions:
-    """How a curve by parameter is made.
+class ParameterOptions(FoldChoices):
+    """How a curve by parameter is made; the folds and the fits as in `FoldChoices`.
 
     Attributes
     ----------
     parameter : as `set_params` takes it: "max_depth", "logisticregression__C".
     values : what is tried, numbers by size; empty = what `suggested_values` proposes.
     metric : what is drawn; None = the usual one of the task.
-    n_splits, n_repeats, seed, kind : as for `choose_folds`.
-    epochs, batch_size : of networks; None = what is proposed.
-    lanes : fits at a time; 0 = as many as there are processors, at most two.
     """
 
     parameter: str
     values: tuple[Value, ...] = ()
     metric: str | None = None
-    n_splits: int = 5
-    n_repeats: int = 1
-    seed: int = 0
-    kind: str = "auto"
-    epochs: int | None = None
-    batch_size: int | None = None
-    lanes: int = 0
 
 
 def tunable_parameters(refit: Refit) -> dict[str, Value]:
@@ -97,6 +84,7 @@ def tunable_parameters(refit: Refit) -> dict[str, Value]:
 
 _USUAL = (
     ("C", "alpha", "max_depth", "n_neighbors", "learning_rate", "n_estimators", "num_leaves"),
+    ("batch_size", "epochs", "dropout_rate", "units", "filters"),
     ("min_samples_leaf", "max_leaf_nodes", "max_features", "max_iter", "gamma", "l1_ratio"),
     ("subsample", "reg_lambda", "reg_alpha", "degree", "min_samples_split", "ccp_alpha"),
 )
@@ -125,6 +113,8 @@ def suggested_values(parameter: str, current: Value) -> tuple[Value, ...]:
         tried = [max(1, round(current * factor)) for factor in (0.25, 0.5, 1, 2, 4)]
         return tuple(dict.fromkeys(tried))
     if isinstance(current, float) and current >= 0:
+        if bare in ("rate", "dropout_rate"):  # of layers that drop out
+            return _with((0.0, 0.1, 0.25, 0.5, 0.75), current)
         if any(word in bare for word in _SHARES) and current <= 1:
             return _with((0.25, 0.5, 0.75, 1.0), current)
         if current == 0:
@@ -184,28 +174,9 @@ def parameter_curve_in_stages(
         not fit.
     WorkCancelled : the watcher stopped it; finished fits stay in the store.
     """
-    task = evalset.target.task
-    metric, names = metric_for(options.metric, task), fitted_metrics(options.metric, task)
-    refit = refit_of(model, name)
-    if not refit.can:
-        raise NotApplicable(f"{name} cannot be fitted again. {refit.reason}")
-    values = _values(options, refit, name)
-    folds = folds or choose_folds(
-        evalset, options.n_splits, options.n_repeats, options.seed, kind=options.kind
-    )
-    growing = _Growing(name, evalset, metric, names.index(metric.name), values, folds, options)
-    growing.current = refit.parameters.get(options.parameter)
-    growing.has_current = options.parameter in refit.parameters
-    told = FitOptions(
-        metrics=names,
-        seed=options.seed,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        lanes=options.lanes,
-    )
-    requests = [
-        Request(fold, None, {options.parameter: value}) for fold in folds.pairs for value in values
-    ]
+    begun = begin(model, evalset, name, options.metric, options, folds)
+    growing = _Growing(begun, options.parameter, _values(options, begun.refit, name))
+    requests, told = growing.requests(), begun.told
     for place, fit in fits_in_lanes(model, evalset, name, requests, told, store=store, turn=turn):
         growing.add(place, fit)
         if not fit.kept or growing.n_done == len(requests):
@@ -215,11 +186,6 @@ def parameter_curve_in_stages(
 def _values(options: ParameterOptions, refit: Refit, name: str) -> tuple[Value, ...]:
     """What is tried, checked."""
     known = refit.parameters
-    if refit.kind == "network":
-        raise NotApplicable(
-            f"{name} is a network, whose settings are part of its layers; only its size curve can "
-            "be fitted anew. Show the results of a search instead."
-        )
     if options.parameter not in known and not options.values:
         raise ParameterError(
             f"{name} has no plain setting {options.parameter!r}. It has "
@@ -238,76 +204,39 @@ def _values(options: ParameterOptions, refit: Refit, name: str) -> tuple[Value, 
     return found
 
 
-class _Growing:
+class _Growing(Growing):
     """A curve while its fits come in."""
 
-    current: Value = None
-    has_current = False
+    def __init__(self, begun: Beginning, parameter: str, values: tuple[Value, ...]) -> None:
+        self._parameter, self._values = parameter, values
+        super().__init__(begun, len(values))
 
-    def __init__(
-        self,
-        name: str,
-        evalset: EvalSet,
-        metric: Metric,
-        column: int,
-        values: tuple[Value, ...],
-        folds: Folds,
-        options: ParameterOptions,
-    ) -> None:
-        self._name, self._evalset, self._metric, self._column = name, evalset, metric, column
-        self._values, self._folds, self._options = values, folds, options
-        shape = (len(values), len(folds))
-        self._train, self._validation = np.full(shape, np.nan), np.full(shape, np.nan)
-        self._seconds = np.full(shape, np.nan)
-        self._failed: dict[int, list[str]] = {}
-        self._told: dict[str, None] = {}
-        self.n_done = 0
-
-    def add(self, place: int, fit: Fit) -> None:
-        """One fit, by its place among the requests."""
-        fold, value = divmod(place, len(self._values))
-        self.n_done += 1
-        self._train[value, fold] = fit.train[self._column]
-        self._validation[value, fold] = fit.validation[self._column]
-        self._seconds[value, fold] = fit.fit_seconds
-        why = fit.failure or fit.reasons.get(self._metric.name, "")
-        if why:
-            self._failed.setdefault(value, []).append(why)
-        self._told.update(dict.fromkeys(fit.notes))
+    def requests(self) -> list[Request]:
+        """Every value in the first fold, then in the next."""
+        return [
+            Request(fold, None, {self._parameter: value})
+            for fold in self.begun.folds.pairs
+            for value in self._values
+        ]
 
     def curve(self) -> ParameterCurve:
         """All that is known so far."""
-        folds, metric = self._folds, self._metric
+        folds, known = self.begun.folds, self.begun.refit.parameters
         return ParameterCurve(
-            model=self._name,
-            parameter=self._options.parameter,
-            metric=metric.name,
-            title=metric.title,
-            larger_is_better=metric.orientation == "higher",
+            parameter=self._parameter,
             values=self._values,
-            train=self._train.copy(),
-            validation=self._validation.copy(),
-            fit_seconds=self._seconds.copy(),
-            current=self.current,
-            has_current=self.has_current,
+            current=known.get(self._parameter),
+            has_current=self._parameter in known,
             n_train=folds.n_train,
-            n_given=self._evalset.n,
             ratio=float(np.mean([len(f.validation) / len(f.train) for f in folds.pairs])),
-            folds=folds.reason,
             digest=folds.digest(),
-            n_done=self.n_done,
-            n_fits=self._train.size,
-            notes=self._notes(),
+            **self.fields(self._failures()),
         )
 
-    def _notes(self) -> tuple[str, ...]:
-        n_folds = len(self._folds)
-        failed = [
-            f"{self._options.parameter} = {self._values[value]} has no score in {count(n)} of "
-            f"{plural(n_folds, 'fold')}: {why}"
-            for value, reasons in sorted(self._failed.items())
+    def _failures(self) -> list[str]:
+        return [
+            f"{self._parameter} = {self._values[value]} has no score in {count(n)} of "
+            f"{plural(len(self.begun.folds), 'fold')}: {why}"
+            for value, reasons in sorted(self.failed.items())
             for why, n in counted_reasons(reasons).items()
         ]
-        cut = len(failed) - MOST_NOTES
-        more = [f"{count(cut)} more reasons for missing scores."] if cut > 0 else []
-        return (*failed[:MOST_NOTES], *more, *self._folds.notes, *self._told)

@@ -16,6 +16,7 @@ from ..contracts import Model
 from ..data import EvalSet
 from ..errors import DiagnosticsError
 from ..models import EstimatorModel
+from ..refitting.estimators import without_trees
 from ..sandbox.processes import WorkCancelled, is_unwanted, tell_progress
 from ..wording import count, listing
 from .lanes import MOST_LANES, Fit, FitOptions, Request, asked_fit
@@ -86,8 +87,9 @@ def _apart(
     """The same in so many processes, the largest first so that none ends long after the others."""
     from sklearn.utils.parallel import Parallel, delayed
 
+    light = {name: without_trees(model) for name, model in models.items()}  # sent with each request
     yield from Parallel(n_jobs=wanted, return_as="generator_unordered", batch_size=1)(
-        delayed(_placed)(models, evalset, requests[place], options, place) for place in places
+        delayed(_placed)(light, evalset, requests[place], options, place) for place in places
     )
 
 

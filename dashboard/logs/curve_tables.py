@@ -11,18 +11,20 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..contracts import Run
 from ..errors import DataError
 from ..wording import listing
-from .columns import MOST_CELLS, is_step_name, numbers_of, run_of_columns
+from .columns import MOST_CELLS, is_step_name, run_of_columns
 from .names import Named, clean_name, is_known_metric, meaning_of
 
 __all__ = [
+    "RUN_NAMES",
     "are_curve_names",
     "check_names",
-    "is_curve_table",
+    "is_download",
     "is_long",
     "read_csv_columns",
     "runs_of_table",
@@ -34,7 +36,7 @@ _SEPARATORS = ",;\t"
 _MOST_ROWS = 1_000_000
 _MOST_COLUMNS = 2_000
 _EXPORTED = re.compile(r"^run-(?P<run>.*)-tag-(?P<tag>.*)$")
-_RUN = ("run", "run_id", "run_name")
+RUN_NAMES = ("run", "run_id", "run_name")
 _DOWNLOAD = {"wall_time", "step", "value"}  # what TensorBoard's page offers
 _LONG = ("metric", "tag", "measure")
 
@@ -113,16 +115,6 @@ def check_names(names: Sequence[str], name: str) -> None:
     )
 
 
-def is_curve_table(columns: Mapping[str, Sequence[Any]]) -> bool:
-    """Whether a table can only be a log: epochs, and beside them nothing but known metrics.
-
-    One of them must be a loss or say its rows: step and temperature may be data.
-    """
-    return are_curve_names(list(columns)) and all(
-        numbers_of(columns[name], comma=True) is not None for name in columns
-    )
-
-
 def runs_of_table(
     columns: Mapping[str, Sequence[Any]],
     name: str,
@@ -139,7 +131,7 @@ def runs_of_table(
     ------
     DataError : nothing in it is a number beside the epochs.
     """
-    split = next((column for column in columns if column.casefold() in _RUN), None)
+    split = next((column for column in columns if column.casefold() in RUN_NAMES), None)
     if split is None or split in (mapping or {}):
         return [_run(dict(columns), name, mapping, comma, unit)]
     cells = [clean_name(str(cell)) or "run" for cell in columns[split]]
@@ -159,10 +151,15 @@ def runs_of_table(
     ]
 
 
+def is_download(columns: Mapping[str, Sequence[Any]]) -> bool:
+    """Whether a table has the columns that TensorBoard's page offers for download."""
+    return set(_plain(columns)) == _DOWNLOAD
+
+
 def is_long(columns: Mapping[str, Sequence[Any]]) -> bool:
     """Whether a table has a row for each number."""
     plain = _plain(columns)
-    if set(plain) == _DOWNLOAD:
+    if is_download(columns):
         return True
     told = "value" in plain and any(word in plain for word in _LONG)
     return told and any(map(is_step_name, columns))
@@ -180,16 +177,41 @@ def _run(
     unit: str,
 ) -> Run:
     plain = _plain(columns)
-    if set(plain) == _DOWNLOAD:
+    if is_download(columns):
         exported = _EXPORTED.match(name)
         run, tag = (exported["run"], exported["tag"]) if exported else (name, "value")
         columns = {"step": columns[plain["step"]], tag: columns[plain["value"]]}
         return run_of_columns(clean_name(run), "TensorBoard", columns, mapping=mapping)
     if is_long(columns):
-        metric = next(plain[word] for word in _LONG if word in plain)
-        columns = _wide(columns, metric, next(filter(is_step_name, columns)), plain)
+        return _run_of_long(columns, name, mapping, comma, unit)
     source = _source(list(columns), unit)
     return run_of_columns(name, source, columns, mapping=mapping, comma=comma, unit=unit)
+
+
+def _run_of_long(
+    columns: Mapping[str, Sequence[Any]],
+    name: str,
+    mapping: Mapping[str, Named] | None,
+    comma: bool,
+    unit: str,
+) -> Run:
+    """Numbers that are counted in other units stand on their own."""
+    plain = _plain(columns)
+    metric = next(plain[word] for word in _LONG if word in plain)
+    step = next(filter(is_step_name, columns))
+    units = [str(cell) for cell in columns[plain["unit"]]] if "unit" in plain else []
+    found: list[Run] = []
+    for counted in dict.fromkeys(units) or [unit]:
+        rows = [k for k, one in enumerate(units) if one == counted] or range(len(columns[step]))
+        some = {column: [cells[k] for k in rows] for column, cells in columns.items()}
+        wide = _wide(some, metric, step, plain)
+        if units and is_step_name(counted):
+            wide = {counted: wide.pop(step), **wide}
+        source = _source(list(wide), unit)
+        found.append(run_of_columns(name, source, wide, mapping=mapping, comma=comma, unit=unit))
+    series = tuple(one for run in found for one in run.series)
+    notes = tuple(dict.fromkeys(note for run in found for note in run.notes))
+    return replace(found[0], series=series, notes=notes)
 
 
 def _source(names: Sequence[str], unit: str) -> str:

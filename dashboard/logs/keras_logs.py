@@ -7,16 +7,28 @@ download. Columns come out, as of a table.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import DataError
+import pandas as pd
+
+from ..errors import DataError, ParameterError
 from .columns import MOST_CELLS
 from .names import meaning_of
 
-__all__ = ["columns_of_history", "even_out", "read_json"]
+__all__ = ["columns_of_history", "even_out", "read_json", "written"]
 
 Columns = dict[str, list[Any]]
+
+_MOST_PRINTED = 4 << 20
+_TYPE = re.compile(r",\s*dtype=[\w.]+")
+_WORDS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity", "None": "null"}
+_TOKEN = re.compile(
+    r"\s*(?:(?P<text>'[^'\\\n]*'|\"[^\"\\\n]*\")|(?P<word>nan|-?inf|None)\b"
+    r"|(?P<plain>[{}\[\]:,]|[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
+    r"|(?:(?:np|numpy)\.)?(?:array|float\d*|int\d*)\(|\)|$)"
+)
 
 
 def read_json(content: bytes, name: str) -> Any:
@@ -32,8 +44,68 @@ def read_json(content: bytes, name: str) -> Any:
         pass
     try:
         return [json.loads(line) for line in content.splitlines() if line.strip()]
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return json.loads(_printed_as_json(content))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{name} is no JSON. Write it with json.dump(history.history).") from error
+
+
+def written(found: Any, name: str) -> bytes:
+    """A history in memory as the file that it would be: a dictionary, a frame, Keras' `History`.
+
+    Raises
+    ------
+    ParameterError : anything else.
+    """
+    inner = getattr(found, "history", None)
+    if isinstance(inner, Mapping):
+        found = {"history": inner, "epoch": getattr(found, "epoch", None)}
+    elif isinstance(found, pd.DataFrame):
+        found = {str(column): found[column].tolist() for column in found}
+    try:
+        if not isinstance(found, Mapping):
+            raise TypeError
+        return json.dumps(found, default=_plain_value).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ParameterError(
+            f"The log {name} is of type {type(found).__name__}, or holds what is no number. Give "
+            "the path of a log, history.history, or another dictionary with a list of numbers for "
+            "each metric."
+        ) from error
+
+
+def _plain_value(value: Any) -> Any:
+    """Numbers and arrays of other libraries; a mapping of any kind."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value.tolist() if hasattr(value, "tolist") else float(value)
+
+
+def _printed_as_json(content: bytes) -> str:
+    """What Python prints of a dictionary of lists, as JSON; nothing is evaluated.
+
+    Raises
+    ------
+    ValueError : any other text.
+    """
+    if len(content) > _MOST_PRINTED:
+        raise ValueError
+    text = _TYPE.sub("", content.decode("utf-8-sig").strip())
+    found, at = [], 0
+    while at < len(text):
+        token = _TOKEN.match(text, at)
+        if token is None:
+            raise ValueError
+        at = token.end()
+        if token["text"] is not None:
+            found.append(json.dumps(token["text"][1:-1]))
+        elif token["word"] is not None:
+            found.append(_WORDS[token["word"]])
+        elif token["plain"] is not None:
+            found.append(token["plain"])
+    return "".join(found)
 
 
 def columns_of_history(found: Any) -> Columns | None:

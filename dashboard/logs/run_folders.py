@@ -37,7 +37,7 @@ from .curve_tables import (
 )
 from .event_runs import EventFile, join_folders
 from .events import is_event_file, read_events
-from .keras_logs import columns_of_history, even_out, read_json
+from .keras_logs import columns_of_history, even_out, read_json, written
 from .names import PARTS, Named, clean_name
 
 __all__ = ["Member", "list_members", "read_runs"]
@@ -78,7 +78,7 @@ class Member:
 
 
 def read_runs(
-    files: Mapping[str, Content],
+    files: Mapping[str, Content | Mapping[str, Any]],
     *,
     mapping: Mapping[str, Named] | None = None,
     settings: Settings | None = None,
@@ -87,7 +87,8 @@ def read_runs(
 
     Parameters
     ----------
-    files : name → bytes, or the path of a file or a folder. A zip archive stands for its files.
+    files : name → bytes, the path of a file or a folder, or a history in memory. A zip archive
+        stands for its files.
     mapping : name in the log → (metric, part) where the name itself does not say it; a count of
         steps is ("epoch", ""), what is to be left out ("", "").
 
@@ -95,12 +96,12 @@ def read_runs(
     ------
     DataError : a file is empty or no training log, or none is in a folder or an archive.
     LimitExceeded : larger than `upload_limit_mb` or more runs than `max_runs`.
-    ParameterError : a part in `mapping` that is none.
+    ParameterError : a part in `mapping` that is none; something else than a log.
     """
     settings = settings or get_settings()
     _check_mapping(mapping or {})
     reading = _Reading(mapping, settings)
-    for member in list_members(files, settings):
+    for member in list_members(_contents(files), settings):
         reading.take(member)
     runs = reading.runs()
     if not runs:
@@ -116,6 +117,13 @@ def read_runs(
             "Give fewer, or raise the limit with SIDELIGHT_MAX_RUNS."
         )
     return runs
+
+
+def _contents(files: Mapping[str, Content | Mapping[str, Any]]) -> dict[str, Content]:
+    return {
+        name: one if isinstance(one, bytes | Path) else written(one, name)
+        for name, one in files.items()
+    }
 
 
 def _check_mapping(mapping: Mapping[str, Named]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ..errors import DataError
 from ..wording import listing
 from .search_values import direction_of, numbers, scalar, seconds
 
-__all__ = ["HINTS", "ROLES", "read_plain"]
+__all__ = ["HINTS", "ROLES", "are_of_trials", "judge_trials", "read_plain", "roles_of"]
 
 Columns = Mapping[str, Sequence[Any]]
 HINTS = (
@@ -39,12 +39,29 @@ _NAMES: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "score",
         re.compile(
-            r"(?:(?:mean_)?(?:val|validation|valid|test|cv)[_ /].*|value|objective|metric|score|"
+            r"(?:mean_)?(?:(?:val|validation|valid|test|cv)[_ /].*|value|objective|metric|score|"
             r"accuracy|acc|auc|roc_auc|f1|loss|rmse|mae|mse|r2)$",
             re.I,
         ),
     ),
 )
+# What no data and no predictions have as columns, but searches have.
+_PARAMETERS = re.compile(
+    r"(?:.+__.+|eta|(?:max_)?depth|n_estimators|num_leaves|num_boost_round|n_neighbors|C|alpha|"
+    r"gamma|(?:reg_)?(?:alpha|lambda)|l1_ratio|l2_leaf_reg|penalty|kernel|degree|solver|criterion|"
+    r"splitter|max_(?:features|leaf_nodes|iter|bin)|min_samples_(?:leaf|split)|"
+    r"min_child_(?:weight|samples)|subsample|colsample_by(?:tree|level|node)|"
+    r"(?:bagging|feature)_fraction|batch_size|dropout(?:_rate)?|(?:n_|num_)?units|"
+    r"(?:n_|num_)?hidden(?:_units|_size|_layers|_layer_sizes|_dim)?|(?:n_|num_)?layers|filters|"
+    r"kernel_size|activation|optimi[sz]er|momentum|weight_decay|n_components|warmup(?:_steps)?|"
+    r"scheduler|embedding_(?:dim|size)|(?:n_|num_)heads|learning_rate|lr)$"
+)
+_RATES = ("learning_rate", "lr")
+_TRIALS = re.compile(r"trial(?:[_ ]?(?:id|number|name))?$", re.I)
+_COUNTED = re.compile(
+    r"(?:epochs?|(?:global_|train_)?steps?|iter(?:ations?)?|rounds?|batch)$", re.I
+)
+_NO_TRIAL = re.compile(r"(?:y_)?(?:pred|proba?|hat|true)(?:_|$)|predict|target$|label$", re.I)
 _PARTS = re.compile(r"^(?:mean[_ ])?(?:val|validation|valid|test|cv|train|training)[_ /]", re.I)
 _WORDS: tuple[tuple[TrialStatus, re.Pattern[str]], ...] = (
     ("failed", re.compile(r"fail|error|invalid|crash", re.I)),
@@ -53,6 +70,36 @@ _WORDS: tuple[tuple[TrialStatus, re.Pattern[str]], ...] = (
     ("waiting", re.compile(r"wait|pend|queue|idle", re.I)),
     ("complete", re.compile(r"complet|done|finish|success|ok|terminated", re.I)),
 )
+
+
+def are_of_trials(names: Sequence[str]) -> bool:
+    """Whether some column is named like a parameter of a model, so that a closer look is worth it.
+
+    Many tables are large, and few hold trials.
+    """
+    return any(_PREFIX.match(name) or _PARAMETERS.match(name) for name in names)
+
+
+def judge_trials(columns: Columns) -> Literal["sure", "perhaps", ""]:
+    """Whether a table has one row a trial: parameters that are named as such, and scores.
+
+    Perhaps one where some columns are named like parameters of models; not where steps are counted
+    or something is predicted.
+    """
+    names = list(columns)
+    if any(_NO_TRIAL.search(name) or _COUNTED.match(name) for name in names):
+        return ""
+    roles = roles_of(columns)
+    if "score" not in roles.values() or len(next(iter(columns.values()), ())) < 2:
+        return ""
+    parameters = [name for name in names if roles[name] == "parameter"]
+    known = [name for name in parameters if _PARAMETERS.match(name)]
+    told = any(_PREFIX.match(name) for name in names)
+    if told or (known and any(map(_TRIALS.match, names))):
+        return "sure"
+    if known and set(known) == set(parameters) and not set(known) <= set(_RATES):
+        return "sure"
+    return "perhaps" if set(known) - set(_RATES) else ""
 
 
 def read_plain(
@@ -111,6 +158,12 @@ def _roles(columns: Columns, name: str, mapping: Mapping[str, str]) -> dict[str,
             f"{listing(unknown or odd)} is no {'column of ' + name if unknown else 'role'}; there "
             f"are {listing(list(columns) if unknown else list(ROLES), 9)}."
         )
+    return roles_of(columns, mapping)
+
+
+def roles_of(columns: Columns, mapping: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Column → one of `ROLES`, by its name and what it holds; `mapping` overrides that."""
+    mapping = mapping or {}
     marked = any(_PREFIX.match(key) for key in columns)
     found = {}
     for key, values in columns.items():

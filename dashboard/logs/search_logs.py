@@ -20,15 +20,22 @@ import pandas as pd
 from ..contracts import SearchResults
 from ..errors import DataError
 from ..wording import listing, plural
-from .search_columns import HINTS, read_plain
+from .search_columns import HINTS, read_plain, roles_of
 from .search_tables import read_cv_results, read_optuna
 from .tuner_folders import MOST_TRIALS, is_trial, read_tuner_folder, tuner_members
 
-__all__ = ["SearchKind", "identify_search", "read_search", "search_files"]
+__all__ = [
+    "SearchKind",
+    "identify_search",
+    "read_search",
+    "search_as_said",
+    "search_files",
+    "suggest_roles",
+]
 
 _MOST_BYTES = 64 << 20
 _HEADER = 1 << 18  # with 200 parameters a header has some thousand letters
-Kind = Literal["scikit-learn", "Optuna", "KerasTuner"]
+Kind = Literal["scikit-learn", "Optuna", "KerasTuner", "table"]
 Content = bytes | Path
 
 
@@ -38,6 +45,7 @@ class SearchKind:
 
     Attributes
     ----------
+    kind : who wrote it; "table" for plain ones, whose columns may need to be told.
     n_trials : all, unfinished ones included.
     """
 
@@ -47,14 +55,14 @@ class SearchKind:
     def sentence(self) -> str:
         """What was recognised, and what happens with it."""
         trials = plural(self.n_trials, "trial")
-        return f"Results of a {self.kind} search with {trials}; kept for the page on learning."
+        who = "a" if self.kind == "table" else f"a {self.kind}"
+        return f"Results of {who} search with {trials}; kept for the page on learning."
 
 
 def identify_search(content: bytes, name: str) -> SearchKind | None:
     """What search wrote a file, or None for every other file; `name` decides nothing.
 
-    A plain table of trials is indistinguishable from data and is not recognised here; it can
-    still be read when a person says what it is.
+    A plain table of trials is not recognised here; see `judge_trials` and `search_as_said`.
     """
     del name
     if not content or len(content) > _MOST_BYTES:
@@ -76,6 +84,27 @@ def identify_search(content: bytes, name: str) -> SearchKind | None:
         return None
     kind = _kind(list(columns))
     return None if kind is None else SearchKind(kind, _length(columns))
+
+
+def search_as_said(content: Content, name: str) -> SearchKind:
+    """A table that a person says to hold one trial a row.
+
+    Raises
+    ------
+    DataError : it is no table.
+    """
+    columns = _columns(_bytes(name, content), name)
+    return SearchKind(_kind(list(columns)) or "table", _length(columns))
+
+
+def suggest_roles(content: Content, name: str) -> dict[str, str]:
+    """Column → role, as the names of a plain table say it; see `read_search`.
+
+    Raises
+    ------
+    DataError : it is no table.
+    """
+    return roles_of(_columns(_bytes(name, content), name))
 
 
 def search_files(path: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""How a Keras network was trained, as its file tells: names and numbers only, never objects."""
+"""How a Keras network was trained, as its file tells: names, numbers and JSON, never objects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["TrainingWords", "read_training", "training_words"]
@@ -25,12 +25,14 @@ class TrainingWords:
         loss of somebody's own.
     from_logits : a loss takes raw scores.
     optimizer, rate : its class and first learning rate, as far as they are told.
+    compiled : the whole configuration as the file has it, not judged yet.
     """
 
     losses: tuple[str, ...] = ()
     from_logits: bool = False
     optimizer: str = ""
     rate: float | None = None
+    compiled: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 def read_training(archive: zipfile.ZipFile) -> TrainingWords | None:
@@ -57,7 +59,7 @@ def training_words(compiled: Any) -> TrainingWords | None:
         and one["config"].get("from_logits") is True
         for one in _each(compiled.get("loss"))
     )
-    return TrainingWords(tuple(losses), logits, name, rate)
+    return TrainingWords(tuple(losses), logits, name, rate, compiled)
 
 
 def _each(loss: Any) -> list[Any]:

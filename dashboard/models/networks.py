@@ -326,8 +326,8 @@ def _layers(network: Any) -> Iterator[Any]:
         yield from _layers(layer)
 
 
-def network_batch(network: Any, name: str) -> int:
-    """Rows for one call so that the widest layer stays within bounds."""
+def network_batch(network: Any, name: str, *, kept: int = 1) -> int:
+    """Rows for one call so that the widest layer, `kept` times, stays within bounds."""
     widest = 1
     for layer in _layers(network):
         try:
@@ -342,7 +342,7 @@ def network_batch(network: Any, name: str) -> int:
             f"{name} needs {4 * widest / (1 << 30):,.1f} GB for each row inside one layer; the "
             f"limit is {_ROW_BYTES >> 30} GB. Use a smaller network."
         )
-    return max(1, min(_BATCH, _BATCH_BYTES // (4 * widest)))
+    return max(1, min(_BATCH, _BATCH_BYTES // (4 * widest * kept)))
 
 
 def _score_kind(network: Any) -> ScoreKind | None:

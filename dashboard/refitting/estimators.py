@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..contracts import RawPredictions, canonical_label
+from ..contracts import Model, RawPredictions, canonical_label
 from ..contracts import Task as Kind
 from ..contracts.vocabulary import match_labels
 from ..errors import NotApplicable, ParameterError
 from ..models import EstimatorModel
 from .tasks import Task
 
-__all__ = ["Estimator"]
+__all__ = ["Estimator", "without_trees"]
 
 # Estimators that keep what they were given already fitted: a new fit would not be one.
 _FROZEN = ("FrozenEstimator", "PrefitEstimator")
@@ -76,6 +77,34 @@ class Estimator:
         fresh, notes = copy_of(self._estimator, params, seed)
         notes += capped(fresh, arguments.get("threads"))
         return FittedEstimator(self._model, fresh, task, tuple(notes))
+
+
+def without_trees(model: Model) -> Model:
+    """The same without its fitted trees, which are large and tell a new fit nothing.
+
+    It cannot answer; whatever else it was fitted to (classes, columns) is there.
+    """
+    if not isinstance(model, EstimatorModel):
+        return model
+    light = copy.copy(model)
+    light._estimator = _lightened(model.estimator)
+    return light
+
+
+def _lightened(estimator: Any) -> Any:
+    from sklearn.pipeline import Pipeline
+
+    if type(estimator) is Pipeline:
+        light = copy.copy(estimator)
+        name, last = estimator.steps[-1]
+        light.steps = [*estimator.steps[:-1], (name, _lightened(last))]
+        return light
+    if not type(estimator).__module__.startswith("sklearn.ensemble"):
+        return estimator
+    light = copy.copy(estimator)
+    for held in ("estimators_", "_predictors"):
+        vars(light).pop(held, None)
+    return light
 
 
 class FittedEstimator:

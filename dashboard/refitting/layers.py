@@ -125,7 +125,9 @@ def layers(
         measured_loss=loss,
         notes=tuple(notes),
     )
-    training: dict[str, Any] = {} if model.training is None else asdict(model.training)
+    told_of = ("losses", "from_logits", "optimizer", "rate")
+    words = model.training
+    training = {} if words is None else {name: getattr(words, name) for name in told_of}
     inputs: dict[str, Any] = _inputs(arrays)
     summary = replace(summary, **training, **inputs)
     return _plain(asdict(summary)), ()
