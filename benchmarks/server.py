@@ -101,7 +101,7 @@ def measure_beside_explanations(browser: Any, folder: Path, runs: int) -> list[R
 
     The other's four models are explained by all rows in a browser; the moves are made and counted
     while work goes on there. They are timed at the server's door, from the move to the last chart
-    sent: a browser on the same two cores would be timed as well.
+    sent. The other's browser draws on the same cores, which is in the times.
     """
     idle, busy = list[float](), list[float]()
     port = free_port()

@@ -20,6 +20,7 @@ from components.chosen import Chosen, one_of
 from dashboard.contracts import OutputSpace
 
 __all__ = [
+    "BESIDE",
     "CLOSER",
     "COUNTED",
     "EFFECTS",
@@ -28,6 +29,8 @@ __all__ = [
     "METHODS",
     "MOST_BACKGROUND",
     "MOST_REPEATS",
+    "NEAREST",
+    "PAIRS",
     "PICKS",
     "SIZES",
     "TOGETHER",
@@ -45,6 +48,9 @@ PICKS = ("wrong", "confident", "disagree", "random", "table")
 SIZES = ("first", "some", "all")
 GAMES = ("auto", "path-dependent", "interventional")
 EFFECTS = ("pdp", "ice", "ale")
+BESIDE = ("paths", "near", "saw", "lime", "words")
+NEAREST = ("features", "explanation")
+PAIRS = ("hint", "exact")
 CLOSER = ("where", "effects", "interactions", "clusters", "by_class", "cohort")
 _SPACES = ("auto", *(one.value for one in OutputSpace))
 _MOST_ROWS = 1 << 40
@@ -118,6 +124,10 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "cohort": read_text,
     "group": read_text,
     "around": one_of(*SIZES),
+    "beside": one_of("", *BESIDE),
+    "nearest": one_of(*NEAREST),
+    "pairs": one_of(*PAIRS),
+    "sought": read_text,
 }
 
 
@@ -141,6 +151,8 @@ class Choices(Chosen):
     closer : the open tab; `effect` : how an effect is measured there.
     cohort, group : the column and the value of the rows that are set against the rest.
     around : as `rows`, for the rows around the one that is explained.
+    beside : the tab that is open beside a row; `nearest` : in what rows are like it.
+    pairs : whether pairs are hinted at or exact; `sought` : the text that rows are searched for.
     """
 
     method: str = "shap"
@@ -165,5 +177,9 @@ class Choices(Chosen):
     cohort: str = ""
     group: str = ""
     around: str = "first"
+    beside: str = ""
+    nearest: str = "features"
+    pairs: str = "hint"
+    sought: str = ""
 
     READERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = _READ

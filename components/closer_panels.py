@@ -231,7 +231,11 @@ def _show_interactions(state: AppState, found: Scene) -> None:
         raise NotApplicable("A pair needs two features, and these models use one.")
     exact = st.toggle(
         "Exact, for trees",
-        key="exact-pairs",
+        **following(
+            "exact-pairs",
+            state.explored.pairs == "exact",
+            lambda wanted: state.explore(pairs="exact" if wanted else "hint"),
+        ),
         help="What pairs add together beyond what each of the two adds alone (Shapley interaction "
         "values), from up to 500 rows. Without, a hint that every model allows: how much of one "
         "feature's spread at equal value another explains.",

@@ -95,7 +95,9 @@ def _proposed(state: AppState, answers: Answers, way: str) -> pd.DataFrame | Non
 def _searched(state: AppState, place: Any) -> pd.DataFrame | None:
     """Rows in whose cells a text stands; without a text the first rows."""
     text = place.text_input(
-        "Text in any column", key="row-search", placeholder="Berlin, 2024-03, A-1183 …"
+        "Text in any column",
+        placeholder="Berlin, 2024-03, A-1183 …",
+        **following("row-search", state.explored.sought, lambda text: state.explore(sought=text)),
     )
     frame = state.need_evalset().frame
     part = frame.iloc[:_SEARCHED]

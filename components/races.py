@@ -1,4 +1,4 @@
-"""Races of Streamlit 1.67 that lose what a person did, or the page, closed.
+"""Races of Streamlit 1.67 that lose what a person did, a library, or the page, closed.
 
 All are shown, with how often they struck, in `docs/decisions/0009-races-in-streamlit.md`. This is
 the only place that touches Streamlit's internals.
@@ -14,8 +14,15 @@ from weakref import WeakKeyDictionary
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner.exec_code import modified_sys_path
 
-__all__ = ["close_races", "forget_fragments", "keeping_addresses", "of_the_page_at_hand"]
+__all__ = [
+    "close_races",
+    "forget_fragments",
+    "keeping_addresses",
+    "leave_the_path",
+    "of_the_page_at_hand",
+]
 
 _ADDRESSES = "file_urls_response"
 
@@ -27,6 +34,7 @@ def close_races() -> None:
         AppSession.request_rerun = of_the_page_at_hand(  # type: ignore[method-assign]
             AppSession.request_rerun
         )
+        modified_sys_path.__enter__ = leave_the_path  # type: ignore[method-assign]
 
 
 def keeping_addresses(clear: Callable[..., None]) -> Callable[..., None]:
@@ -74,6 +82,15 @@ def of_the_page_at_hand(request_rerun: Callable[..., None]) -> Callable[..., Non
         request_rerun(self, client_state)
 
     return request_of_this_page
+
+
+def leave_the_path(self: modified_sys_path) -> None:
+    """Put nothing on `sys.path`: `dashboard/app.py` has put there what is needed, for good.
+
+    Streamlit puts the script's folder first at the start of each run and takes it away at its end.
+    A library that another session imports at that moment is not found: its search goes on at a
+    place of a list that has moved.
+    """
 
 
 def forget_fragments() -> None:

@@ -20,7 +20,8 @@ from components.picking_panels import choose_in_table
 from components.prepared import ask_prepared, beside_own, is_unchanged
 from components.provenance import show_provenance
 from components.scene import Scene, choose, choose_rows, scene_of
-from components.state import AppState
+from components.state import AppState, following
+from components.steady_tabs import steady_tabs
 from components.word_panels import has_text, show_texts, show_words, words_alone
 from dashboard.contracts import Attributions, Label, Model, OutputSpace, Task
 from dashboard.data import EvalSet
@@ -140,12 +141,15 @@ def _show_pictures(row: int, found: Scene) -> None:
 
 def show_closer(state: AppState, row: int, found: Scene) -> None:
     """Paths of many rows, rows like it, what the model saw, and LIME; only the open tab works."""
-    known = {title: show for title, show in _CLOSER.items() if title != _WORDS}
+    known = {name: one for name, one in _CLOSER.items() if name != "words"}
     if has_text(state, found):
         known = _CLOSER
-    tabs = st.tabs(list(known), key="row-tabs", on_change="rerun")
-    for tab, (title, show) in zip(tabs, known.items(), strict=True):
+    first = next(iter(known))
+    start = known.get(state.explored.beside, known[first])[0]
+    tabs = steady_tabs([title for title, _ in known.values()], start, "row-tabs")
+    for tab, (name, (title, show)) in zip(tabs, known.items(), strict=True):
         if tab.open:
+            state.explore(beside=name if name != first else "")
             with tab, guard(title):
                 show(state, row, found)
 
@@ -219,10 +223,11 @@ def _list_nearest(state: AppState, row: int, every: Scene) -> None:
     by: Any = st.segmented_control(
         "Rows with",
         list(_BY),
-        default="features",
         required=True,
         format_func=lambda one: _BY[one],
-        key="nearest-by",
+        **following(
+            "nearest-by", state.explored.nearest, lambda one: state.explore(nearest=str(one))
+        ),
         help="**Similar values**: nearest in the features. **Similar reasons**: nearest in what "
         "each feature adds, so the model answers alike for alike reasons.",
     )
@@ -319,11 +324,10 @@ def _lime(
         asked.post(lime_surrogates(model(), evalset, row, space=space, random_state=seed))
 
 
-_WORDS = "Words"
 _CLOSER = {
-    _WORDS: show_words,
-    "Paths of many rows": _show_paths,
-    "Rows like this one": _show_nearest,
-    "What the model saw": _show_prepared,
-    "LIME": _show_lime,
+    "words": ("Words", show_words),
+    "paths": ("Paths of many rows", _show_paths),
+    "near": ("Rows like this one", _show_nearest),
+    "saw": ("What the model saw", _show_prepared),
+    "lime": ("LIME", _show_lime),
 }

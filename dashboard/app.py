@@ -7,10 +7,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # `streamlit run` puts this folder first on the path, where `data.py` would pass for a package.
-sys.path[:] = [
+_PATH = [
     str(ROOT),
     *(p for p in sys.path if Path(p or ".").resolve() not in (ROOT, ROOT / "dashboard")),
 ]
+if sys.path != _PATH:  # in the first run: later, others may be importing by it
+    sys.path[:] = _PATH
 
 import streamlit as st  # noqa: E402
 

@@ -32,6 +32,10 @@ OTHER = {
     "cohort": "region",
     "group": "north",
     "around": "all",
+    "beside": "saw",
+    "nearest": "explanation",
+    "pairs": "exact",
+    "sought": "A-1183 ü",
 }
 
 

@@ -45,6 +45,10 @@ ONLY_ANSWER = (
     "LGBMRegressor, linear leaves",
     "CatBoostClassifier, text categories",
     "CatBoostRegressor, text categories one by one",
+    "Stack of a forest and a ridge regression",
+    "Calibrated forest",
+    "A function that predicts",
+    "ONNX file of boosted trees, float32",
 )
 LINES = (
     "LogisticRegression, two classes",
@@ -52,6 +56,7 @@ LINES = (
     "Ridge after StandardScaler",
     "Ridge whose target is scaled",
     "LinearSVC, three classes",
+    "LogisticRegression, sample weights, float32",
 )
 
 

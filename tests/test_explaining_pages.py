@@ -104,7 +104,7 @@ def test_every_tab_of_a_row_and_of_the_explanations() -> None:
     assert "rows that Linear regression gets most wrong" in cohort
     assert at.query_params["closer"] == "cohort"
     at.session_state["closer"] = at.tabs[1].label
-    at.session_state["exact-pairs"] = True
+    _state(at).explore(pairs="exact")
     said = "\n".join(str(one.value) for one in _sound(at.run()).caption)
     assert "a row of pairs does not sum to the contribution shown there" in said
     assert "Measured against the trees' own counts" in said

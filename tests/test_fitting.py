@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -337,3 +338,17 @@ def test_boosters_of_other_libraries(cancer: EvalSet) -> None:
         train, validation = _theirs(model, data, folds, "roc_auc")
         assert np.abs(train - [fit.train[0] for fit in fits]).max() < 1e-12
         assert np.abs(validation - [fit.validation[0] for fit in fits]).max() < 1e-12
+
+
+def test_rows_prepared_for_one_fold_are_not_taken_for_those_of_another(cancer: EvalSet) -> None:
+    """The same rows to learn from, others to be judged on: only what was learned is shared."""
+    forget()
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(cancer.X, _truth(cancer))
+    fold, other = choose_folds(cancer, 3).pairs[0], choose_folds(cancer, 3).pairs[1]
+    elsewhere = replace(fold, validation=other.train[:50])
+    (first,) = _one(model, cancer, Request(fold), "log_loss")
+    (second,) = _one(model, cancer, Request(elsewhere), "log_loss")
+    assert not first.shared and second.shared
+    forget()
+    (alone,) = _one(model, cancer, Request(elsewhere), "log_loss")
+    assert not alone.shared and second.validation == alone.validation != first.validation

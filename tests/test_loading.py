@@ -218,4 +218,4 @@ def test_home_says_what_an_uploaded_log_shows() -> None:
     losses = "".join(f"{k},{2.2 - 0.05 * k},{2.3 - 0.05 * k}\n" for k in range(20))
     _upload(at, "models", ("short.csv", f"epoch,loss,val_loss\n{losses}".encode()))
     assert not at.error and not at.exception
-    assert "Short was still improving when it stopped." in _text(at)
+    assert "short was still improving when it stopped." in _text(at)

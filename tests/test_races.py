@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,10 +15,13 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.fragment import MemoryFragmentStorage
+from streamlit.runtime.scriptrunner.exec_code import modified_sys_path
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests
 
 from components import races
 from components.races import close_races, of_the_page_at_hand
+
+APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
 
 
 def _queue() -> ForwardMsgQueue:
@@ -176,3 +180,25 @@ def test_a_page_that_ends_early_forgets_the_fragments_it_has_not_drawn(
     races.forget_fragments()
     assert storage.contains("drawn")
     assert not storage.contains("old")
+
+
+def test_a_run_moves_no_place_on_the_path() -> None:
+    """Whoever imports at that moment would skip the folder that has moved."""
+    close_races()
+    before = list(sys.path)
+    with modified_sys_path(str(APP)):
+        assert sys.path == before
+    assert sys.path == before
+
+
+def test_streamlit_still_moves_the_path() -> None:
+    """In a fresh interpreter, without the patch. When this fails, the patch can go."""
+    code = (
+        "import sys\n"
+        "from streamlit.runtime.scriptrunner.exec_code import modified_sys_path\n"
+        "before = list(sys.path)\n"
+        f"with modified_sys_path({str(APP)!r}):\n"
+        "    print(sys.path[1:] == before)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["True"]

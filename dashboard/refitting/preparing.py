@@ -52,7 +52,7 @@ class Ready:
         """The rows to be judged on."""
         if self._steps is None:
             return rows_at(self._given, self._task.validation)
-        return self._steps.validation
+        return self._steps.of(self._given, self._task)  # fitted, perhaps, for another task
 
 
 @dataclass(eq=False)
@@ -74,10 +74,6 @@ class _Steps:
         if self._train is None:
             self._train = _locked(self.transformer.transform(rows_at(self.given, self.task.train)))
         return self._train
-
-    @property
-    def validation(self) -> Any:
-        return self.of(self.given, self.task)
 
     def of(self, given: Any, task: Task) -> Any:
         """The prepared validation rows of a task."""
