@@ -9,7 +9,6 @@ counted there.
 from __future__ import annotations
 
 import io
-import statistics
 import tempfile
 import time
 import zipfile
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.server import Row, timed_row
 from tests.browser import (
     ARGUMENTS,
     SETTLE,
@@ -29,8 +29,6 @@ from tests.browser import (
     wait_until_idle,
 )
 from tests.event_writing import event, event_file, simple
-
-Row = dict[str, object]
 
 _WRITTEN = 5  # runs; the others have the same values under other names
 _LINES = ".js-plotly-plot .scatterlayer .trace path.js-line"
@@ -103,10 +101,10 @@ def _measured(browser: Any, url: str, archive: Path, times: int) -> list[Row]:
     page.close()
     tabs = [_in_a_new_tab(browser, link) for _ in range(max(2, times // 3))]
     return [
-        _row("opened for the first time, files read", [first]),
-        {**_row("opened again from Home: lines on screen", drawn), "marks": f"{marks:,}"},
-        _row("opened again from Home: page at rest", settled),
-        _row("its link opened in a new tab: lines on screen", tabs),
+        timed_row("opened for the first time, files read", [first]),
+        {**timed_row("opened again from Home: lines on screen", drawn), "marks": f"{marks:,}"},
+        timed_row("opened again from Home: page at rest", settled),
+        timed_row("its link opened in a new tab: lines on screen", tabs),
     ]
 
 
@@ -122,12 +120,3 @@ def _in_a_new_tab(browser: Any, link: str) -> float:
     found = _until_drawn(page, lambda: page.goto(link))
     page.close()
     return found
-
-
-def _row(name: str, times: list[float]) -> Row:
-    return {
-        "what": name,
-        "median": f"{statistics.median(times):.2f} s",
-        "slowest": f"{max(times):.2f} s",
-        "runs": len(times),
-    }

@@ -32,7 +32,8 @@ def _seconds(action: Callable[[], object], page: Any) -> float:
     return time.perf_counter() - started - SETTLE
 
 
-def _row(name: str, times: list[float]) -> Row:
+def timed_row(name: str, times: list[float]) -> Row:
+    """Median and slowest of some times in seconds."""
     return {
         "what": name,
         "median": f"{statistics.median(times):.2f} s",
@@ -63,9 +64,9 @@ def measure_start(browser: Any, folder: Path, runs: int) -> list[Row]:
             charts.append(time.perf_counter() - started - SETTLE)
             page.close()
     return [
-        _row("command → server answers", answers),
-        _row("command → Home drawn, sample loaded", pages),
-        _row("command → first comparison of four models drawn", charts),
+        timed_row("command → server answers", answers),
+        timed_row("command → Home drawn, sample loaded", pages),
+        timed_row("command → first comparison of four models drawn", charts),
     ]
 
 
@@ -91,8 +92,8 @@ def measure_session(browser: Any, folder: Path, runs: int) -> list[Row]:
             moves.append(_seconds(lambda: slider.press("ArrowRight"), page))
         page.close()
     return [
-        _row("Home → Performance (seen before)", switches),
-        _row("threshold moved by .01: every table and chart follows", moves),
+        timed_row("Home → Performance (seen before)", switches),
+        timed_row("threshold moved by .01: every table and chart follows", moves),
     ]
 
 
@@ -129,7 +130,7 @@ _BESIDE = "threshold moved, answered; another page explains four models"
 def _tail(name: str, times: list[float]) -> Row:
     ordered = sorted(times)
     late = ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
-    return {**_row(name, times), "p95": f"{late:.3f} s"}
+    return {**timed_row(name, times), "p95": f"{late:.3f} s"}
 
 
 def run(quick: bool = False) -> list[Row]:
