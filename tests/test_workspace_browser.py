@@ -318,7 +318,9 @@ def _popover(page: Any) -> Any:
 def _sign_in(page: Any, url: str, who: str) -> None:
     _Provider.who = who
     _open(page, url)
-    _popover(page).get_by_role("button", name="Sign in").click()
+    button = _popover(page).get_by_role("button", name="Sign in")
+    with page.expect_navigation():  # to the provider and back; the page before it is drawn, too
+        button.click()
     expect(page.get_by_test_id("stHeading").first).to_be_visible(timeout=60_000)
     wait_until_idle(page)
     expect(_popover(page).get_by_text(f"Signed in as {who.capitalize()}")).to_be_visible()

@@ -1,0 +1,79 @@
+"""A figure as it is sent to a browser, made into Plotly's objects only where somebody asks for them.
+
+Plotly copies every array of a figure three times and makes an object of every property, which takes
+longer than all else that a move of a slider has to do. A figure that is only sent needs neither.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from _plotly_utils.utils import is_skipped_key, to_typed_array_spec
+
+__all__ = ["Drawn", "meta_of"]
+
+_WHOLE = (str, int, float, bool, type(None))
+
+
+class Drawn(go.Figure):
+    """Plotly's figure of one specification, which nobody changes while it is only that.
+
+    Whatever but `to_dict` is asked of it (its layout, another trace) is asked of Plotly's own
+    objects, which are made then.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._later: tuple[tuple[Any, ...], dict[str, Any]] | None = args, kwargs
+
+    def __getattr__(self, name: str) -> Any:
+        """What is missing is there when Plotly's objects are."""
+        later = vars(self).get("_later")
+        if later is None:
+            raise AttributeError(name)
+        self._later = None
+        args, kwargs = later
+        super().__init__(*args, **kwargs)
+        return getattr(self, name)
+
+    @property
+    def specification(self) -> dict[str, Any] | None:
+        """`{"data": …, "layout": …}` as it was given, None since Plotly's objects were made."""
+        if self._later is None:
+            return None
+        given = self._later[1]
+        return {"data": given.get("data") or [], "layout": given.get("layout") or {}}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As Plotly writes it, with the same numbers; nothing in it is the figure's own."""
+        told = self.specification
+        if told is None:
+            plotlys: dict[str, Any] = super().to_dict()
+            return plotlys
+        sent: dict[str, Any] = _sent(told)
+        return sent
+
+
+def _sent(value: Any) -> Any:
+    """A copy with every array in the form that Plotly's library in the browser reads at once."""
+    if isinstance(value, _WHOLE):
+        return value
+    if isinstance(value, dict):
+        return {
+            name: to_typed_array_spec(one)
+            if isinstance(one, np.ndarray) and not is_skipped_key(name)
+            else _sent(one)
+            for name, one in value.items()
+            if one is not None
+        }
+    if isinstance(value, (list, tuple)):
+        return [_sent(one) for one in value]
+    return value
+
+
+def meta_of(figure: go.Figure) -> dict[str, Any]:
+    """`layout.meta` of a figure, which stays as it is."""
+    told = figure.specification if isinstance(figure, Drawn) else None
+    meta = figure.layout.meta if told is None else told["layout"].get("meta")
+    return dict(meta or {})
