@@ -26,7 +26,7 @@ from dashboard.diagnostics.metric_list import headline_metrics
 from dashboard.diagnostics.metrics import METRICS, MetricRow, MetricTable
 from dashboard.errors import DiagnosticsError, NotApplicable
 from dashboard.evaluation import Answers
-from dashboard.figures import Clicked, clicked, figure_config, figure_html
+from dashboard.figures import Clicked, clicked, figure_config, figure_html, meta_of
 from dashboard.gallery import Exhibit, View, headline, per_row
 from dashboard.report import safe_csv
 from dashboard.report_scores import ARROWS, against_baseline, best_models, bounds
@@ -162,7 +162,7 @@ def show_figure(
     Returns the `customdata` of the clicked mark when `on_click` is set, else None; `on_pick` is
     told once what a clicked mark stands for, before the page is drawn anew.
     """
-    meta = figure.layout.meta or {}
+    meta = meta_of(figure)
     name = str(meta.get("name", key))
     options: dict[str, Any] = {}
     if on_click or on_pick is not None:

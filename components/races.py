@@ -1,7 +1,8 @@
 """Races of Streamlit 1.67 that lose what a person did, a library, or the page, closed.
 
 All are shown, with how often they struck, in `docs/decisions/0009-races-in-streamlit.md`. This is
-the only place that touches Streamlit's internals.
+the only place that touches Streamlit's internals while it serves; `dashboard/launcher.py` sets an
+option of its socket before.
 """
 
 from __future__ import annotations

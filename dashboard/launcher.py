@@ -18,6 +18,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable, Mapping, MutableMapping
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -248,8 +249,30 @@ def _serve(script: Path) -> int:
     """Run Streamlit's command line here until it is told to stop; its exit code."""
     from streamlit.web import cli
 
+    _send_at_once()
     code = cli.main(["run", str(script)], standalone_mode=False)
     return int(code or 0)
+
+
+def _send_at_once() -> None:
+    """Answers leave when they are made: without, each waits up to 40 ms for the one before.
+
+    Streamlit makes its socket without naming the protocol, and asyncio then leaves the kernel's
+    delay of small messages on (docs/decisions/0014); connections inherit what is set here.
+    """
+    from streamlit.web.server.starlette import starlette_server
+
+    bind = starlette_server._bind_socket
+    if hasattr(bind, "__wrapped__"):
+        return
+
+    @wraps(bind)
+    def bind_without_delay(address: str, port: int, backlog: int) -> socket.socket:
+        made: socket.socket = bind(address, port, backlog)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+    starlette_server._bind_socket = bind_without_delay
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -18,6 +18,7 @@ from .curves import (
     plot_roc,
 )
 from .dependence import plot_dependence
+from .drawn import meta_of
 from .effects import plot_effects
 from .epoch_curves import plot_epoch_curves
 from .epoch_groups import plot_epoch_groups, plot_gap
@@ -65,6 +66,7 @@ __all__ = [
     "figure_html",
     "file_stem",
     "mark_place",
+    "meta_of",
     "plot_agreement",
     "plot_beeswarm",
     "plot_by_class",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from ..wording import listing, number, shorten_all, threshold
+from .drawn import Drawn
 from .export import file_stem
 from .theme import ModelStyle, Theme, escape, ink, label, template
 
@@ -113,7 +114,7 @@ def _bare(text: str) -> str:
 
 
 # Plotly checks every property of a figure twice, which takes most of the time of drawing it. The
-# tests empty this, so that all of their figures are checked.
+# tests empty this, so that all of their figures are Plotly's own, and checked.
 UNCHECKED: dict[str, Any] = {"_validate": False}
 
 
@@ -170,7 +171,8 @@ def canvas(
     margin = {"t": top, "b": 52 + legend, **({"l": 8, "r": 8} if small else {})}
     if left is not None:
         margin["l"] = left
-    return go.Figure(
+    make = Drawn if UNCHECKED else go.Figure
+    return make(
         data=list(data),
         layout={
             "template": _template(theme),

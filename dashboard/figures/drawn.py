@@ -1,4 +1,4 @@
-"""A figure as it is sent to a browser, made into Plotly's objects only where somebody asks for them.
+"""A figure as it is sent to a browser; Plotly's objects are made only where somebody asks for them.
 
 Plotly copies every array of a figure three times and makes an object of every property, which takes
 longer than all else that a move of a slider has to do. A figure that is only sent needs neither.
@@ -6,14 +6,17 @@ longer than all else that a move of a slider has to do. A figure that is only se
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 from _plotly_utils.utils import is_skipped_key, to_typed_array_spec
 
 __all__ = ["Drawn", "meta_of"]
 
+_SHORT = {"<f4": "f4", "<f8": "f8", "|i1": "i1", "|u1": "u1", "<i2": "i2", "<i4": "i4"}
 _WHOLE = (str, int, float, bool, type(None))
 
 
@@ -61,7 +64,7 @@ def _sent(value: Any) -> Any:
         return value
     if isinstance(value, dict):
         return {
-            name: to_typed_array_spec(one)
+            name: _encoded(one)
             if isinstance(one, np.ndarray) and not is_skipped_key(name)
             else _sent(one)
             for name, one in value.items()
@@ -70,6 +73,15 @@ def _sent(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_sent(one) for one in value]
     return value
+
+
+def _encoded(array: npt.NDArray[Any]) -> Any:
+    """An array as its bytes; what Plotly has no short name for is left to Plotly."""
+    short = _SHORT.get(array.dtype.str)
+    if short is None or array.ndim != 1 or not array.size:
+        return to_typed_array_spec(array)
+    bytes_ = np.ascontiguousarray(array)
+    return {"dtype": short, "bdata": base64.b64encode(bytes_).decode("ascii")}
 
 
 def meta_of(figure: go.Figure) -> dict[str, Any]:

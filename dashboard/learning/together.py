@@ -112,7 +112,8 @@ def _placed(common: str, request: Request, place: int) -> tuple[int, dict[str, F
 @lru_cache(maxsize=1)
 def _read(common: str) -> tuple[dict[str, Model], EvalSet, FitOptions]:
     """What another process of this machine wrote for this one, once."""
-    content: tuple[dict[str, Model], EvalSet, FitOptions] = pickle.loads(Path(common).read_bytes())
+    written = Path(common).read_bytes()
+    content: tuple[dict[str, Model], EvalSet, FitOptions] = pickle.loads(written)  # noqa: S301
     return content
 
 
