@@ -472,5 +472,12 @@ def _show_pictures(X: Any, rows: Any) -> None:
 
 def show_every_number(table: MetricTable) -> None:
     """All metrics, per class and averaged, folded away."""
-    with st.expander("Every number, per class and averaged", icon=":material/table:"):
-        show_table(table.frame(), key="numbers", name="scores")
+    place = st.expander(
+        "Every number, per class and averaged",
+        icon=":material/table:",
+        key="every-number",
+        on_change="rerun",
+    )
+    if place.open:
+        with place:
+            show_table(table.frame(), key="numbers", name="scores")

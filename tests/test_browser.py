@@ -186,6 +186,19 @@ def test_a_link_gives_the_same_view_in_a_new_browser(
     wait_until_idle(other)
     assert other.locator("table.sl-scores").inner_text() == before
     other.context.close()
+    # what is drawn only when it is unfolded
+    page.get_by_text("Data and download").first.click()
+    with page.expect_download() as taken:
+        page.get_by_text("Exact data:").first.click()
+    assert Path(taken.value.path()).read_text(encoding="utf-8").count("\n") > 4
+    page.keyboard.press("Escape")
+    numbers = page.get_by_test_id("stExpander").filter(has_text="Every number")
+    numbers.locator("summary").click()
+    with page.expect_download() as taken:
+        numbers.get_by_text("CSV").click()
+    found = pd.read_csv(taken.value.path())
+    assert {"accuracy", "roc_auc"} <= set(found["metric"])
+    _clean(page)
 
 
 def test_names_are_shown_as_text(page: Any, server: Server, wine: Path, tmp_path: Path) -> None:

@@ -420,3 +420,20 @@ def test_a_computation_that_never_ends_does_not_keep_the_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=90, check=False)
     assert done.returncode == 0
+
+
+def test_answers_leave_when_they_are_made() -> None:
+    from streamlit.web.server.starlette import starlette_server
+
+    bind = starlette_server._bind_socket
+    try:
+        launcher._send_at_once()
+        launcher._send_at_once()  # a second call changes nothing
+        listening = starlette_server._bind_socket("127.0.0.1", 0, 5)
+        with listening, socket.create_connection(listening.getsockname()):
+            listening.setblocking(True)
+            accepted, _ = listening.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    finally:
+        starlette_server._bind_socket = bind

@@ -20,15 +20,19 @@ _SHORT = {"<f4": "f4", "<f8": "f8", "|i1": "i1", "|u1": "u1", "<i2": "i2", "<i4"
 _WHOLE = (str, int, float, bool, type(None))
 
 
-class Drawn(go.Figure):
+class Drawn(go.Figure):  # type: ignore[misc]  # Plotly has no types
     """Plotly's figure of one specification, which nobody changes while it is only that.
 
     Whatever but `to_dict` is asked of it (its layout, another trace) is asked of Plotly's own
     objects, which are made then.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._later: tuple[tuple[Any, ...], dict[str, Any]] | None = args, kwargs
+    def __init__(self, data: Any = None, layout: Any = None, **options: Any) -> None:
+        self._later: tuple[Any, Any, dict[str, Any]] | None = None
+        if options.keys() <= {"_validate"} and isinstance(data, list):
+            self._later = data, layout, options
+        else:  # parts of another figure, as copies and pickles give them
+            super().__init__(data, layout, **options)
 
     def __getattr__(self, name: str) -> Any:
         """What is missing is there when Plotly's objects are."""
@@ -36,17 +40,14 @@ class Drawn(go.Figure):
         if later is None:
             raise AttributeError(name)
         self._later = None
-        args, kwargs = later
-        super().__init__(*args, **kwargs)
+        data, layout, options = later
+        super().__init__(data, layout, **options)
         return getattr(self, name)
 
     @property
     def specification(self) -> dict[str, Any] | None:
         """`{"data": …, "layout": …}` as it was given, None since Plotly's objects were made."""
-        if self._later is None:
-            return None
-        given = self._later[1]
-        return {"data": given.get("data") or [], "layout": given.get("layout") or {}}
+        return None if self._later is None else {"data": self._later[0], "layout": self._later[1]}
 
     def to_dict(self) -> dict[str, Any]:
         """As Plotly writes it, with the same numbers; nothing in it is the figure's own."""
@@ -80,12 +81,11 @@ def _encoded(array: npt.NDArray[Any]) -> Any:
     short = _SHORT.get(array.dtype.str)
     if short is None or array.ndim != 1 or not array.size:
         return to_typed_array_spec(array)
-    bytes_ = np.ascontiguousarray(array)
-    return {"dtype": short, "bdata": base64.b64encode(bytes_).decode("ascii")}
+    return {"dtype": short, "bdata": base64.b64encode(array.tobytes()).decode("ascii")}
 
 
 def meta_of(figure: go.Figure) -> dict[str, Any]:
     """`layout.meta` of a figure, which stays as it is."""
     told = figure.specification if isinstance(figure, Drawn) else None
-    meta = figure.layout.meta if told is None else told["layout"].get("meta")
+    meta = figure.layout.meta if told is None else (told["layout"] or {}).get("meta")
     return dict(meta or {})
