@@ -161,16 +161,13 @@ class ThresholdTable:
 
         inf means that flagging nothing is best (or that nothing is defined).
         """
-        if metric not in self._bests:
+        key = ("best", metric)
+        if key not in self.memo:
             _, tps, fps = self.steps
             values = criterion(metric)(tps, fps, self.n_positive - tps, self.n_negative - fps)
             usable = np.where(np.isnan(values), -np.inf, values)
-            self._bests[metric] = float(self.steps[0][int(np.argmax(usable))])
-        return self._bests[metric]
-
-    @cached_property
-    def _bests(self) -> dict[str, float]:
-        return {}  # found once, asked at every move of a slider
+            self.memo[key] = float(self.steps[0][int(np.argmax(usable))])
+        return float(self.memo[key])
 
     def cost(self, cost_fp: float = 1.0, cost_fn: float = 1.0) -> FloatArray:
         """`(m + 1,)` total cost at inf and then at each of `thresholds`."""

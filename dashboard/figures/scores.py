@@ -319,7 +319,10 @@ def _metric_line(
     theme: Theme,
 ) -> list[Trace]:
     """The line, and its operating point where there is one."""
-    x, y = _thinned(table.thresholds, _metric_values(table, metric), max_marks)
+    key = ("line", metric, max_marks)
+    if key not in table.memo:
+        table.memo[key] = _thinned(table.thresholds, _metric_values(table, metric), max_marks)
+    x, y = table.memo[key]
     axes = {"xaxis": f"x{place}", "yaxis": f"y{place}"} if place > 1 else {}
     line = {
         "type": "scatter",
