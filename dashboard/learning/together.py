@@ -8,12 +8,8 @@ learn of each other: theirs are shared between the fits of one model only.
 from __future__ import annotations
 
 import os
-import pickle
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from ..contracts import Model
@@ -88,33 +84,23 @@ def _apart(
     options: FitOptions,
     wanted: int,
 ) -> Iterator[tuple[int, dict[str, Fit]]]:
-    """The same in so many processes, the largest first so that none ends long after the others.
-
-    What all fits have in common is read once by each process, not sent with every request.
-    """
-    import cloudpickle
+    """The same in so many processes, the largest first so that none ends long after the others."""
     from sklearn.utils.parallel import Parallel, delayed
 
-    light = {name: without_trees(model) for name, model in models.items()}
-    with tempfile.TemporaryDirectory(prefix="sidelight-") as folder:
-        common = Path(folder) / "common"
-        common.write_bytes(cloudpickle.dumps((light, evalset, options)))
-        yield from Parallel(n_jobs=wanted, return_as="generator_unordered", batch_size=1)(
-            delayed(_placed)(str(common), requests[place], place) for place in places
-        )
+    light = {name: without_trees(model) for name, model in models.items()}  # sent with each request
+    yield from Parallel(n_jobs=wanted, return_as="generator_unordered", batch_size=1)(
+        delayed(_placed)(light, evalset, requests[place], options, place) for place in places
+    )
 
 
-def _placed(common: str, request: Request, place: int) -> tuple[int, dict[str, Fit]]:
-    models, evalset, options = _read(common)
+def _placed(
+    models: Mapping[str, Model],
+    evalset: EvalSet,
+    request: Request,
+    options: FitOptions,
+    place: int,
+) -> tuple[int, dict[str, Fit]]:
     return place, _fit_all(models, evalset, request, options, 1)
-
-
-@lru_cache(maxsize=1)
-def _read(common: str) -> tuple[dict[str, Model], EvalSet, FitOptions]:
-    """What another process of this machine wrote for this one, once."""
-    written = Path(common).read_bytes()
-    content: tuple[dict[str, Model], EvalSet, FitOptions] = pickle.loads(written)  # noqa: S301
-    return content
 
 
 def _fit_all(
