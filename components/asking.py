@@ -182,9 +182,10 @@ def able(state: AppState) -> list[ModelEntry]:
         )
         st.page_link("../pages/home.py", label="Add a model on Home", icon=":material/upload:")
     elif without:
+        what = "this is a file" if len(without) == 1 else "these are files"
         st.caption(
-            f":material/info: {', '.join(without)}: left out, for it needs a model. Files of "
-            "predictions cannot be asked what they would answer to other values."
+            f":material/info: Not shown here: {', '.join(without)}. Only models can be asked for "
+            f"new answers, and {what} of predictions."
         )
     return [entry for entry in state.shown if entry.table is None]
 

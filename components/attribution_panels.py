@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from components.leading import ONE_FEATURE, lead_up_to
 from components.markup import plain
 from components.panels import HEADLINE, show_figure
 from components.provenance import show_provenance
@@ -38,12 +39,16 @@ _NONE = "(nothing)"
 
 
 def pick(state: AppState, hit: Clicked) -> None:
-    """A click on a chart: a row leads to its own page, a feature to its dependence."""
+    """A click on a chart: a row leads to its own page, a feature up to its dependence."""
     if hit.feature is not None:
         state.explore(feature=hit.feature)
+    if hit.second is not None:
+        state.explore(second=hit.second)
     if hit.row is not None:
         state.explore(row=hit.row)
         state.next_page = "one_row"
+    elif hit.feature is not None:
+        lead_up_to(state, ONE_FEATURE)
 
 
 def in_fours(results: Sequence[T]) -> Iterator[tuple[int, list[T]]]:
@@ -99,7 +104,12 @@ def _choose_feature(state: AppState, found: Scene) -> str:
         "Feature",
         known,
         format_func=lambda name: shorten(name, 60),
-        **following("feature", start, lambda name: state.explore(feature=str(name))),
+        **following(
+            "feature",
+            start,
+            lambda name: state.explore(feature=str(name)),
+            index=known.index(start),
+        ),
         help="Ordered by how far they move the answers.",
     )
     return str(chosen)
@@ -113,7 +123,12 @@ def _choose_partner(state: AppState, found: Scene, feature: str) -> str | None:
         "Coloured by",
         known,
         format_func=lambda name: words.get(name, shorten(name, 60)),
-        **following("partner", start, lambda name: state.explore(second=str(name))),
+        **following(
+            "partner",
+            start,
+            lambda name: state.explore(second=str(name)),
+            index=known.index(start),
+        ),
         help="Rows of the same value may still differ. The partner is the feature that explains "
         "most of that difference.",
     )

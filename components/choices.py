@@ -14,10 +14,10 @@ from components.checking import (
     maybe,
     read_names,
     read_text,
-    read_whole,
 )
-from components.chosen import Chosen, one_of
+from components.chosen import Chosen, between, one_of
 from dashboard.contracts import OutputSpace
+from dashboard.explainers.plans import SAMPLERS
 
 __all__ = [
     "BESIDE",
@@ -28,10 +28,13 @@ __all__ = [
     "LAYOUTS",
     "METHODS",
     "MOST_BACKGROUND",
+    "MOST_DRAWS",
     "MOST_REPEATS",
+    "MOST_SEED",
     "NEAREST",
     "PAIRS",
     "PICKS",
+    "SAMPLINGS",
     "SIZES",
     "TOGETHER",
     "Choices",
@@ -46,7 +49,8 @@ COUNTED = ("first", "split", "every")
 MOST_REPEATS, MOST_GROUPS = 50, 200
 PICKS = ("wrong", "confident", "disagree", "random", "table")
 SIZES = ("first", "some", "all")
-GAMES = ("auto", "path-dependent", "interventional")
+GAMES = ("auto", "path-dependent", "interventional", "expected gradients")
+SAMPLINGS = ("auto", *SAMPLERS)
 EFFECTS = ("pdp", "ice", "ale")
 BESIDE = ("paths", "near", "saw", "lime", "words")
 NEAREST = ("features", "explanation")
@@ -55,13 +59,7 @@ CLOSER = ("where", "effects", "interactions", "clusters", "by_class", "cohort")
 _SPACES = ("auto", *(one.value for one in OutputSpace))
 _MOST_ROWS = 1 << 40
 MOST_BACKGROUND = 5_000
-
-
-def _repeats(value: Any) -> int:
-    n = read_whole(value, MOST_REPEATS)
-    if n < 1:
-        raise Wrong
-    return n
+MOST_DRAWS, MOST_SEED = 20_000, (1 << 31) - 1
 
 
 def write_groups(groups: Mapping[str, Sequence[str]]) -> str:
@@ -94,30 +92,26 @@ def _groups(value: Any) -> str:
     return write_groups(read_groups(text))
 
 
-def _background(value: Any) -> int:
-    n = read_whole(value, MOST_BACKGROUND)
-    if n < 1:
-        raise Wrong
-    return n
-
-
 _READ: dict[str, Callable[[Any], Any]] = {
     "method": one_of(*METHODS),
     "metric": read_text,
     "layout": one_of(*LAYOUTS),
-    "repeats": _repeats,
-    "shuffled": lambda value: read_whole(value, _MOST_ROWS),
+    "repeats": between(1, MOST_REPEATS),
+    "shuffled": between(0, _MOST_ROWS),
     "together": one_of(*TOGETHER),
     "groups": _groups,
     "counted": one_of(*COUNTED),
     "compared": read_text,
     "feature": read_text,
     "second": read_text,
-    "row": partial(maybe, lambda value: read_whole(value, _MOST_ROWS)),
+    "row": partial(maybe, between(0, _MOST_ROWS)),
     "pick": one_of(*PICKS),
     "space": one_of(*_SPACES),
     "game": one_of(*GAMES),
-    "background": _background,
+    "sampler": one_of(*SAMPLINGS),
+    "draws": between(0, MOST_DRAWS),
+    "seed": partial(maybe, between(0, MOST_SEED)),
+    "background": between(1, MOST_BACKGROUND),
     "rows": one_of(*SIZES),
     "closer": one_of("", *CLOSER),
     "effect": one_of(*EFFECTS),
@@ -147,6 +141,9 @@ class Choices(Chosen):
     row : the position of the row that is explained; None = the first that is picked.
     pick : how rows are proposed.
     space, game, background : see `dashboard.explanation.ExplainOptions`.
+    sampler : which of the engines that only ask the model is taken where one of them answers.
+    draws : coalitions, orders or gradients for each row, 0 = each engine's own choice; `seed` of
+        everything that is drawn, None = setting `random_state`.
     rows : how many are explained: 200, up to 2,000, or all.
     closer : the open tab; `effect` : how an effect is measured there.
     cohort, group : the column and the value of the rows that are set against the rest.
@@ -171,6 +168,9 @@ class Choices(Chosen):
     space: str = "auto"
     game: str = "auto"
     background: int = 100
+    sampler: str = "auto"
+    draws: int = 0
+    seed: int | None = None
     rows: str = "some"
     closer: str = ""
     effect: str = "pdp"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Self
 
-from components.checking import Wrong, read_word
+from components.checking import Wrong, read_whole, read_word
 
-__all__ = ["Chosen", "one_of", "yes_or_no"]
+__all__ = ["Chosen", "between", "one_of", "yes_or_no"]
 
 Reader = Callable[[Any], Any]
 
@@ -16,6 +16,18 @@ Reader = Callable[[Any], Any]
 def one_of(*words: str) -> Reader:
     """Reads one of these words."""
     return lambda value: str(read_word(value, words))
+
+
+def between(low: int, high: int) -> Reader:
+    """Reads a whole number within these bounds."""
+
+    def read(value: Any) -> int:
+        n = read_whole(value, high)
+        if n < low:
+            raise Wrong
+        return n
+
+    return read
 
 
 def yes_or_no(value: Any) -> bool:

@@ -13,6 +13,7 @@ import streamlit as st
 from components.asking import Answer, Asked, Request, ask
 from components.attribution_panels import features_of, in_fours, pick
 from components.cohort_panels import show_cohorts
+from components.explaining import blocks_of
 from components.markup import plain
 from components.panels import guard, show_figure
 from components.scene import Scene
@@ -33,7 +34,7 @@ from dashboard.diagnostics.pictures import compute_mean_pictures
 from dashboard.diagnostics.two_way_effects import TwoWayEffect
 from dashboard.effects import feature_effects, two_way_effect
 from dashboard.errors import NotApplicable
-from dashboard.explanation import ExplainOptions, interaction_values
+from dashboard.explanation import BlockStore, ExplainOptions, interaction_values
 from dashboard.figures import Clicked, plot_by_class, plot_clusters, plot_interactions
 from dashboard.figures.effects import plot_effects
 from dashboard.figures.pictures import plot_pictures
@@ -86,6 +87,7 @@ def _show_where(state: AppState, found: Scene) -> None:
             tables={one.model: one for one in part},
             on_pick=partial(pick, state),
         )
+    st.caption("Click a cell to see above what it does.")
 
 
 # -- effects --------------------------------------------------------------------------------------
@@ -99,7 +101,14 @@ def _show_effects(state: AppState, found: Scene) -> None:
             "effects",
             (feature, second, kind == "ale", one.value.space.value),
             f"Asking {one.entry.name} about {shorten(feature, 40)}",
-            partial(_ask_effects, feature, second, kind, one.value.space.value),
+            partial(
+                _ask_effects,
+                feature,
+                second,
+                kind,
+                one.value.space.value,
+                blocks_of(state, one.entry),
+            ),
         )
         for one in found.answers
         if feature in one.value.feature_names
@@ -111,7 +120,9 @@ def _show_effects(state: AppState, found: Scene) -> None:
         by_unit.setdefault(one.space, []).append(one)
     for space, alike in by_unit.items():
         if second:
-            _draw_two_way(found, [one for one in alike if isinstance(one, TwoWayEffect)], space)
+            _draw_two_way(
+                state, found, [one for one in alike if isinstance(one, TwoWayEffect)], space
+            )
         else:
             some = [one for one in alike if isinstance(one, FeatureEffect)]
             _draw_effects(state, found, some, kind, space)
@@ -128,7 +139,12 @@ def _choose_effect(state: AppState, found: Scene) -> tuple[str, str, str]:
         "Effect of",
         known,
         format_func=lambda name: shorten(name, 60),
-        **following("effect", feature, lambda name: state.explore(feature=str(name))),
+        **following(
+            "effect",
+            feature,
+            lambda name: state.explore(feature=str(name)),
+            index=known.index(feature),
+        ),
     )
     others = ["", *(name for name in known if name != chosen)]
     start = state.explored.second if state.explored.second in others else ""
@@ -136,7 +152,12 @@ def _choose_effect(state: AppState, found: Scene) -> tuple[str, str, str]:
         "Together with",
         others,
         format_func=lambda name: shorten(name, 60) if name else "No other feature",
-        **following("effect-with", start, lambda name: state.explore(second=str(name))),
+        **following(
+            "effect-with",
+            start,
+            lambda name: state.explore(second=str(name)),
+            index=others.index(start),
+        ),
     )
     kind = right.segmented_control(
         "As",
@@ -156,6 +177,7 @@ def _ask_effects(
     second: str,
     kind: str,
     space: str,
+    store: BlockStore,
     model: Callable[[], Model],
     evalset: EvalSet,
     asked: Asked[Any],
@@ -165,6 +187,7 @@ def _ask_effects(
         "kind": how,
         "space": space,
         "random_state": get_settings().random_state,
+        "store": store,
     }
     with asked.turn(1, 0):
         opened = model()
@@ -187,16 +210,23 @@ def _draw_effects(
         for start, part in in_fours(effects):
             figure = plot_effects(part, found.styles, theme=found.theme)
             key = f"effects-{space.value}-{start}"
-            show_figure(figure, key=key, tables={one.model: one for one in part})
+            tables = {one.model: one for one in part}
+            show_figure(figure, key=key, tables=tables, on_pick=partial(pick, state))
+        st.caption(
+            "Click a line to see above what each row's own value adds, a bar beneath for a row "
+            "that lies there."
+        )
         return
     centred = [one.centred() for one in effects]
     look: dict[str, Any] = {"theme": found.theme, "curves": True, "among": centred}
     drawn = [(one, plot_effects(one, found.styles, **look)) for one in centred]
     _side_by_side(f"single-{space.value}", drawn, on_pick=partial(pick, state))
-    st.caption("Click a line to see that row.")
+    st.caption("Click a thin line to see that row.")
 
 
-def _draw_two_way(found: Scene, effects: Sequence[TwoWayEffect], space: OutputSpace) -> None:
+def _draw_two_way(
+    state: AppState, found: Scene, effects: Sequence[TwoWayEffect], space: OutputSpace
+) -> None:
     limits = two_way_limits(effects) if effects else None
     _side_by_side(
         f"two-way-{space.value}",
@@ -204,13 +234,13 @@ def _draw_two_way(found: Scene, effects: Sequence[TwoWayEffect], space: OutputSp
             (one, plot_two_way(one, found.styles, theme=found.theme, limits=limits))
             for one in effects
         ],
+        on_pick=partial(pick, state),
     )
+    st.caption("Click a tile for the row that is nearest to it.")
 
 
 def _side_by_side(
-    key: str,
-    drawn: Sequence[tuple[Any, go.Figure]],
-    on_pick: Callable[[Clicked], None] | None = None,
+    key: str, drawn: Sequence[tuple[Any, go.Figure]], on_pick: Callable[[Clicked], None]
 ) -> None:
     """One chart a model, two abreast."""
     for start in range(0, len(drawn), 2):
@@ -235,6 +265,7 @@ def _show_interactions(state: AppState, found: Scene) -> None:
             "exact-pairs",
             state.explored.pairs == "exact",
             lambda wanted: state.explore(pairs="exact" if wanted else "hint"),
+            value=state.explored.pairs == "exact",
         ),
         help="What pairs add together beyond what each of the two adds alone (Shapley interaction "
         "values), from up to 500 rows. Without, a hint that every model allows: how much of one "
@@ -253,6 +284,7 @@ def _show_interactions(state: AppState, found: Scene) -> None:
             tables={one.model: one for one in part},
             on_pick=partial(pick, state),
         )
+    st.caption("Click a pair to see above what the one does, coloured by the other.")
 
 
 _OTHER_QUESTION = (
@@ -271,7 +303,12 @@ def _exact_pairs(state: AppState, found: Scene) -> list[InteractionMatrix]:
             "interactions",
             (repr(options[one.entry.key]),),
             f"Pairs of {one.entry.name}",
-            partial(_ask_pairs, one.entry.name, options[one.entry.key]),
+            partial(
+                _ask_pairs,
+                one.entry.name,
+                options[one.entry.key],
+                blocks_of(state, one.entry),
+            ),
         )
         for one in found.answers
     ]
@@ -291,12 +328,13 @@ def _exact_pairs(state: AppState, found: Scene) -> list[InteractionMatrix]:
 def _ask_pairs(
     name: str,
     options: ExplainOptions,
+    store: BlockStore,
     model: Callable[[], Model],
     evalset: EvalSet,
     asked: Asked[Any],
 ) -> None:
     with asked.turn(2, 0):
-        asked.post(interaction_values(model(), evalset, name, options))
+        asked.post(interaction_values(model(), evalset, name, options, store=store))
 
 
 def _show_clusters(state: AppState, found: Scene) -> None:
@@ -309,6 +347,7 @@ def _show_clusters(state: AppState, found: Scene) -> None:
             tables={one.model: one for one in part},
             on_pick=partial(pick, state),
         )
+    st.caption("Click a cell for its row.")
 
 
 def _show_by_class(state: AppState, found: Scene) -> None:
@@ -321,6 +360,7 @@ def _show_by_class(state: AppState, found: Scene) -> None:
             tables={one.model: one for one in part},
             on_pick=partial(pick, state),
         )
+    st.caption("Click a cell to see above what its feature does.")
 
 
 _CLOSER: dict[str, tuple[str, str, Callable[[AppState, Scene], None]]] = {

@@ -45,6 +45,7 @@ def show_cohorts(state: AppState, found: Scene) -> None:
             tables={one.model: one for one in part},
             on_pick=partial(pick, state),
         )
+    st.caption("Click a mark to see above what its feature does.")
 
 
 def _choose_cohort(state: AppState, found: Scene) -> Cohort | None:
@@ -57,7 +58,12 @@ def _choose_cohort(state: AppState, found: Scene) -> Cohort | None:
         "Rows by",
         columns,
         format_func=lambda name: shorten(name, 60) if name else "Whether the answer is right",
-        **following("cohort", start, lambda one: state.explore(cohort=str(one), group="")),
+        **following(
+            "cohort",
+            start,
+            lambda one: state.explore(cohort=str(one), group=""),
+            index=columns.index(start),
+        ),
     )
     rows = np.unique(np.concatenate([one.rows for one in found.attributions]))
     if column == _ERRORS:
@@ -84,7 +90,10 @@ def _choose_group(state: AppState, column: str, groups: Mapping[str, Any], place
                 f"{shorten(one[:1].upper() + one[1:], 50)} ({int(groups[one].sum()):,} explained)"
             ),
             **following(
-                "cohort-group", group, lambda one: state.explore(cohort=column, group=str(one))
+                "cohort-group",
+                group,
+                lambda one: state.explore(cohort=column, group=str(one)),
+                index=names.index(group),
             ),
             help="They are set against all other explained rows.",
         )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -14,6 +16,7 @@ from components import cached
 from components.finding_panels import show_findings
 from components.log_names import show_names
 from components.markup import plain
+from components.network_panels import layer_findings
 from components.panels import guard, show_figure, show_table, theme
 from components.pointing import marked
 from components.state import AppState, following, widget_value
@@ -25,6 +28,7 @@ from dashboard.diagnostics.epochs import EpochCurve, compute_epoch_curves
 from dashboard.diagnostics.group_findings import find_in_groups
 from dashboard.diagnostics.logged_metrics import metric_title
 from dashboard.diagnostics.rate_search import compute_rate_search
+from dashboard.diagnostics.run_comparison import curves_of_runs, find_behind
 from dashboard.diagnostics.run_groups import group_runs
 from dashboard.diagnostics.run_settings import settings_of_runs
 from dashboard.diagnostics.schedules import compute_schedule
@@ -89,11 +93,13 @@ def left_out(state: AppState) -> list[str]:
 
 
 def epoch_findings(logs: Logs, left: Sequence[str], patience: int) -> list[Finding]:
-    """What all shown runs say, each judged by its own curves."""
+    """What all shown runs say, each judged by its own curves, and those that stay behind."""
     runs = logs.shown(left)
 
     def find() -> list[Finding]:
-        return [one for run in runs if run.metrics for one in find_in_epochs(run, patience)]
+        own = [one for run in runs if run.metrics for one in find_in_epochs(run, patience)]
+        inside = layer_findings(logs, left)  # a run whose layers fail is behind for that
+        return [*own, *find_behind(curves_of_runs(runs), [*own, *inside])]
 
     return cached.computed("epoch findings", (logs.key, tuple(left), patience), find)
 
@@ -175,13 +181,13 @@ def _choose_metric(state: AppState, runs: Sequence[Run]) -> str:
     start = state.studied.metric if state.studied.metric in known else (known or ["loss"])[0]
     if len(known) < 2:
         return start
-    held = following("learn-metric", start, lambda name: state.study(metric=str(name or "")))
+    take = lambda name: state.study(metric=str(name or ""))  # noqa: E731
     if len(known) > _MOST_BUTTONS:
         chosen: str | None = st.selectbox(
             "Metric",
             known,
             format_func=partial(_with_runs, runs),
-            **held,
+            **following("learn-metric", start, take, index=known.index(start)),
             width=400,
         )
     else:
@@ -190,7 +196,7 @@ def _choose_metric(state: AppState, runs: Sequence[Run]) -> str:
             known,
             required=True,
             format_func=metric_title,
-            **held,
+            **following("learn-metric", start, take, default=start),
         )
     return str(chosen or start)
 
@@ -261,8 +267,19 @@ def _draw(state: AppState, logs: Logs, curves: list[EpochCurve], key: tuple[Any,
     figure = cached.computed(
         "epoch figure", (*key, *chosen), partial(_figure, now, curves, styles, shade)
     )
-    few = dict(list(tables.items())[:12])
-    show_figure(marked(figure, "epochs"), key=f"epochs-{now.drawn}", tables=few)
+    if len(tables) > _MOST_CHIPS:  # a button each would be a wall
+        tables = {f"{len(tables)} runs": _Together(tuple(tables.values()))}
+    show_figure(marked(figure, "epochs"), key=f"epochs-{now.drawn}", tables=tables)
+
+
+@dataclass(frozen=True, eq=False)
+class _Together:
+    """Many curves as one table."""
+
+    curves: tuple[EpochCurve, ...]
+
+    def frame(self) -> pd.DataFrame:
+        return pd.concat([one.frame() for one in self.curves], ignore_index=True)
 
 
 def _figure(

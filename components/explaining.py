@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ import streamlit as st
 from components.asking import Answer, Asked, Request, able, ask, forget_held, is_awaited
 from components.blocks import ScopedBlocks, WorkspaceBlocks, shared_blocks
 from components.state import AppState, ModelEntry
+from components.turns import get_turns
 from dashboard.contracts import Attributions, Model, OutputSpace
 from dashboard.data import EvalSet
 from dashboard.errors import NotApplicable
@@ -25,11 +27,21 @@ from dashboard.explanation import (
     explain_rows,
     offered_units,
     plan_explanation,
+    promised_seconds,
 )
 from dashboard.samples import read_sample
 from dashboard.settings import get_settings
 
-__all__ = ["common_space", "explained", "explained_rows", "joined", "planned", "shared_units"]
+__all__ = [
+    "common_space",
+    "explained",
+    "explained_rows",
+    "joined",
+    "planned",
+    "promised",
+    "shared_units",
+    "to_explain",
+]
 
 Units = tuple[OutputSpace, ...]
 
@@ -46,7 +58,13 @@ _AT_ONCE = (
 def options(state: AppState) -> ExplainOptions:
     """What is chosen and holds for every model; units and games are chosen when it is known which
     there are."""
-    return ExplainOptions(n_background=state.explored.background, seed=get_settings().random_state)
+    chosen, settings = state.explored, get_settings()
+    return ExplainOptions(
+        n_background=chosen.background,
+        seed=settings.random_state if chosen.seed is None else chosen.seed,
+        level=settings.confidence_level,
+        budget=chosen.draws,
+    )
 
 
 def blocks_of(state: AppState, entry: ModelEntry) -> BlockStore:
@@ -61,13 +79,14 @@ def blocks_of(state: AppState, entry: ModelEntry) -> BlockStore:
 # -- plans ----------------------------------------------------------------------------------------
 
 
-def planned(state: AppState) -> list[Answer[Plan]]:
+def planned(state: AppState, only: ModelEntry | None = None) -> list[Answer[Plan]]:
     """For each shown model what it could answer and how long that would take, measured.
 
-    All are asked for the same unit, as soon as those that are still being loaded cannot change it.
+    All are asked for the same unit, as soon as those that are still being loaded cannot change it;
+    with `only` one of them, in that unit.
     """
     forget_held()
-    entries = able(state)
+    entries = able(state) if only is None else [one for one in state.shown if one.table is None]
     known = _recorded_units(state, entries)
     requests = {
         entry.key: Request(
@@ -89,8 +108,9 @@ def planned(state: AppState) -> list[Answer[Plan]]:
     if not space:
         st.container()  # in the place of what plans would say
         return []
-    ready = [_plan_request(state, one, known[one.key], space) for one in told if one.key in known]
-    return ask(state, ready, later=True)
+    ready = [one for one in told if one.key in known and only in (None, one)]
+    plans = [_plan_request(state, one, known[one.key], space) for one in ready]
+    return ask(state, plans, later=True)
 
 
 def _recorded_units(state: AppState, entries: Sequence[ModelEntry]) -> dict[str, Units]:
@@ -126,12 +146,14 @@ def _plan_request(state: AppState, entry: ModelEntry, units: Units, space: str) 
     """In the common unit; in its own where it has no other."""
     own = space if space in [one.value for one in units] else "auto"
     chosen = replace(options(state), space=own, game=state.explored.game)
-    work = partial(_plan, chosen, _is_slow(entry))
-    return Request(entry, "plan", (repr(chosen),), f"Measuring {entry.name}", work)
+    sampler = state.explored.sampler
+    work = partial(_plan, chosen, "" if sampler == "auto" else sampler, _is_slow(entry))
+    return Request(entry, "plan", (repr(chosen), sampler), f"Measuring {entry.name}", work)
 
 
 def _plan(
     chosen: ExplainOptions,
+    sampler: str,
     late: bool,
     model: Callable[[], Model],
     evalset: EvalSet,
@@ -143,11 +165,12 @@ def _plan(
     asked.job.report(0, 0)
     with asked.turn(0, 1):
         try:
-            found = plan_explanation(opened, evalset, chosen)
+            found = plan_explanation(opened, evalset, chosen, sampler=sampler)
         except NotApplicable:
             if chosen.game == "auto":
                 raise
-            found = plan_explanation(opened, evalset, replace(chosen, game="auto"))
+            easier = replace(chosen, game="auto")
+            found = plan_explanation(opened, evalset, easier, sampler=sampler)
         asked.post(found)
 
 
@@ -196,9 +219,16 @@ def explained(
 
     `rows`: how many, in place of what is chosen for all charts; one of `choices.SIZES`.
     """
+    return [_named(one) for one in ask(state, to_explain(state, plans, rows))]
+
+
+def to_explain(
+    state: AppState, plans: Sequence[Answer[Plan]], rows: str = ""
+) -> list[Request[Attributions]]:
+    """What `explained` asks."""
     size = rows or state.explored.rows
     stages = _STAGES[size]
-    requests = [
+    return [
         Request(
             plan.entry,
             "explain",
@@ -208,7 +238,23 @@ def explained(
         )
         for plan in plans
     ]
-    return [_named(one) for one in ask(state, requests)]
+
+
+def promised(plans: Sequence[Plan], rows: str) -> list[tuple[int, float]]:
+    """Rows and seconds of each stage: until every one of these models has answered.
+
+    Models take turns: of the time of all together, or of the slowest, the longer one counts.
+    """
+    stages = _STAGES[rows]
+    each = [promised_seconds(plan, stages) for plan in plans]
+    n = max(plan.n_given for plan in plans)
+    found = dict[int, float]()
+    for at, stage in enumerate(stages):
+        times = [one[at] for one in each]
+        found.setdefault(
+            n if stage is None else min(stage, n), max(max(times), sum(times) / get_turns().room)
+        )
+    return list(found.items())
 
 
 def _explain(
@@ -221,7 +267,18 @@ def _explain(
     asked: Asked[Attributions],
 ) -> None:
     opened = model()
-    rank = (0.0, 0.0)
+    rank, promised = (0.0, 0.0), 0.0
+    until = promised_seconds(plan, stages)
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        nonlocal promised
+        with asked.turn(*rank):
+            if promised:  # the first turn of a stage: waiting for it is not the model's time
+                asked.job.promise(promised)
+                promised = 0.0
+            yield
+
     found = explain_in_stages(
         opened,
         evalset,
@@ -230,7 +287,7 @@ def _explain(
         plan=plan,
         stages=stages,
         store=store,
-        turn=lambda: asked.turn(*rank),
+        turn=turn,
     )
     shown = 0
     for at, n in enumerate(stages, start=1):
@@ -238,6 +295,7 @@ def _explain(
             asked.job.report(shown, n or evalset.n, f"{shown:,} rows shown, more wait their turn")
         seconds = plan.seconds(n)
         rank = (0 if at == 1 and seconds <= _AT_ONCE else at, seconds)
+        promised = until[at - 1] - (until[at - 2] if at > 1 else 0.0)
         answer = next(found, None)
         if answer is None:
             return
@@ -254,9 +312,9 @@ def _named(answer: Answer[Attributions]) -> Answer[Attributions]:
 
 
 def explained_rows(
-    state: AppState, plans: Sequence[Answer[Plan]], rows: Sequence[int]
+    state: AppState, plans: Sequence[Answer[Plan]], rows: Sequence[int], *, later: bool = False
 ) -> list[Answer[Attributions]]:
-    """These rows, explained by every planned model."""
+    """These rows, explained by every planned model; `later` as for `ask`."""
     at = tuple(rows)
     requests = [
         Request(
@@ -268,7 +326,7 @@ def explained_rows(
         )
         for plan in plans
     ]
-    return [_named(one) for one in ask(state, requests)]
+    return [_named(one) for one in ask(state, requests, later=later)]
 
 
 def _explain_rows(
@@ -282,6 +340,7 @@ def _explain_rows(
 ) -> None:
     opened = model()
     with asked.turn(0, 0):
+        asked.job.promise(plan.seconds(len(at)))
         asked.post(explain_rows(opened, evalset, name, at, plan.options, plan=plan, store=store))
 
 

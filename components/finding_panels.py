@@ -44,6 +44,8 @@ _BRIEF = {
     "underfitting": "{} underfits",
     "about_right": "{} fits about right",
     "no_better_than_baseline": "{} is no better than guessing",
+    "wanted_missed": "{} falls short of the score wanted",
+    "wanted_reached": "{} reaches the score wanted",
     "more_data_helps": "more rows would help {}",
     "one_epoch": "{} has too short a log to judge",
     "too_short": "{} has too short a log to judge",
@@ -70,7 +72,7 @@ def show_verdict(findings: Sequence[Finding], place: Any) -> None:
     said = f"{worst.subject}: {worst.sentence}" if not _names(worst) else worst.sentence
     lead = _lead([worst, *rest])
     if lead:
-        brief = _BRIEF[worst.code].format(_who(worst))
+        brief = _brief(worst).format(_who(worst))
         said = said.replace(f"{brief}: ", f"{_who(worst)}: ", 1)  # not twice
         said = f"{lead} {said.partition('. ')[0].rstrip('.')}."  # the rest stands below
         said += f" {worst.evidence['otherwise']}" if "otherwise" in worst.evidence else ""
@@ -98,7 +100,7 @@ def _lead(ordered: Sequence[Finding], *, more: str = "more below") -> str:
     first: dict[str, Finding] = {}
     for one in ordered:
         first.setdefault(_who(one), one)
-    known = [(_BRIEF[one.code], who) for who, one in first.items() if one.code in _BRIEF]
+    known = [(_brief(one), who) for who, one in first.items() if one.code in _BRIEF]
     told = [words.format(who) for words, who in known]
     if not told or ordered[0].code not in _BRIEF:
         return ""
@@ -106,6 +108,12 @@ def _lead(ordered: Sequence[Finding], *, more: str = "more below") -> str:
     text = "; ".join(told[:_MOST_NAMED]) + (f"; {beyond} {more}" if beyond > 0 else "")
     named = known[0][0].startswith("{}")  # a name is written as it is
     return f"{text if named else text[:1].upper() + text[1:]}."
+
+
+def _brief(one: Finding) -> str:
+    """What is said of it, with {} for its name; of a run that is behind another, behind which."""
+    beside = str(one.evidence.get("beside", "")).replace("{", "{{").replace("}", "}}")
+    return _BRIEF[one.code] + (f" beside {beside}" if beside else "")
 
 
 def _names(one: Finding) -> bool:

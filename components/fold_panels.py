@@ -21,13 +21,15 @@ from components.refits import (
     ground,
     refits,
     show_division,
+    wanted_score,
+    within_reach,
 )
 from components.state import AppState
 from dashboard.contracts import Model
 from dashboard.data import EvalSet
 from dashboard.diagnostics.folds import FoldScores, compare_folds
 from dashboard.diagnostics.verdicts import judge_folds
-from dashboard.explainers.staging import BlockStore
+from dashboard.explainers.kept import BlockStore
 from dashboard.figures import plot_fold_differences, plot_fold_scores
 from dashboard.learning import Folds
 from dashboard.learning.cross_validation import (
@@ -47,7 +49,7 @@ _MOST = 12
 def show_folds(state: AppState) -> None:
     """All of the fifth tab."""
     choose_division(state, "folds")
-    able = without_networks(state, refits(state), "folds")
+    able = within_reach(without_networks(state, refits(state), "folds"), _MOST)
     if not able:
         return
     rows = ground(state)
@@ -71,7 +73,7 @@ def show_folds(state: AppState) -> None:
         options = _options(state)
         show_estimates(state, able, rows, (repr(options),), partial(_timed, options))
         return
-    answers = _validate(state, [one.entry for one in able[:_MOST]], rows)
+    answers = _validate(state, [one.entry for one in able], rows)
     if answers:
         _draw(state, answers)
     _show_answers(state, answers, rows)
@@ -148,7 +150,9 @@ def _draw(state: AppState, answers: Sequence[Answer[CrossValidation]]) -> None:
                 tables=tables,
             )
     done = [one for one in scores if one.is_complete]
-    show_findings(judge_folds(done, level=get_settings().confidence_level), key="across-folds")
+    wanted = wanted_score(state, done[0].metric) if done else None
+    found = judge_folds(done, target=wanted, level=get_settings().confidence_level)
+    show_findings(found, key="across-folds")
     said = set(answers[0].value.folds.notes)  # stands above
     notes = [f"{one.model}: {note}" for one in scores for note in one.notes if note not in said]
     for note in dict.fromkeys(notes):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from components.asking import Request, ask, n_waiting
+from components import cached
+from components.asking import Answer, Request, ask, n_waiting
+from components.explaining import planned, to_explain
 from components.importance_asking import (
     Wish,
     dropping,
@@ -17,7 +20,6 @@ from components.importance_asking import (
     permuting,
     refit_key,
     refitting,
-    shap,
     usual_metric,
     wish,
 )
@@ -26,7 +28,8 @@ from components.importance_panels import first_of_each
 from components.markup import plain
 from components.panels import show_figure, theme
 from components.state import AppState, ModelEntry, following
-from dashboard.diagnostics.importance import Importance
+from dashboard.contracts import Attributions
+from dashboard.diagnostics.importance import Importance, compute_shap_importance
 from dashboard.diagnostics.importance_comparison import (
     ImportanceComparison,
     compare_importances,
@@ -34,6 +37,7 @@ from dashboard.diagnostics.importance_comparison import (
 from dashboard.diagnostics.metrics import METRICS
 from dashboard.figures import plot_agreement, plot_rank_flow
 from dashboard.figures.panels import MOST_PANELS
+from dashboard.settings import get_settings
 from dashboard.wording import listing, shorten
 
 __all__ = ["show_agreement"]
@@ -75,7 +79,6 @@ def _choose(state: AppState, entries: Sequence[ModelEntry], several: bool) -> Mo
     chosen = st.selectbox(
         "Compare",
         known,
-        index=0 if place is not None else None,
         format_func=lambda file: (
             f"The methods, for {shorten(names[file], 40)}" if file else "The models"
         ),
@@ -83,6 +86,7 @@ def _choose(state: AppState, entries: Sequence[ModelEntry], several: bool) -> Mo
             "compared",
             start if place is not None else None,
             lambda file: state.explore(compared=str(file or "")),
+            index=place,
         ),
         width=420,
         placeholder="Choose a model to compare its methods",
@@ -93,20 +97,42 @@ def _choose(state: AppState, entries: Sequence[ModelEntry], several: bool) -> Mo
 def _by_every_method(
     state: AppState, entry: ModelEntry, importances: Sequence[Importance]
 ) -> list[Importance]:
-    """Contributions, permutation, what it counts itself, and fits that were made: each alone."""
+    """Contributions, permutation, what it counts itself, and fits that were made: each alone.
+
+    Contributions are those of all charts: in their unit, against the same background.
+    """
     asked = wish(state, _metric(state), together="alone", groups="")
-    requests: list[Request[Any]] = [shap(state, entry)]
+    requests: list[Request[Any]] = [*to_explain(state, planned(state, entry))]
     requests += [] if _is_above(state, "permutation", asked) else [permuting(state, entry, asked)]
     requests += [] if _is_above(state, "native", asked) else [native(entry)]
     left_out = refitting(asked)
     if state.explored.method != "drop" and refit_key(state, entry, left_out) in state.refitted:
         requests.append(dropping(state, entry, left_out))
-    found = [one for answer in ask(state, requests) for one in importances_of(answer)]
+    found = [one for answer in ask(state, requests) for one in _measured(answer)]
     # what is asked above already has its row there
     return [
         *found,
         *(one for one in importances if one.model == entry.name and one.method != "shap"),
     ]
+
+
+def _measured(answer: Answer[Any]) -> list[Importance]:
+    """The importances in an answer; of contributions their mean size, and in which unit it is."""
+    one, settings = answer.value, get_settings()
+    if not isinstance(one, Attributions):
+        return importances_of(answer)
+    st.caption(
+        f"Contributions as on the charts of all models: in {one.space.value}, measured against "
+        f"{plain(one.background.how)}. {one.n:,} of {one.n_given:,} rows."
+    )
+    compute = partial(
+        compute_shap_importance,
+        one,
+        level=settings.confidence_level,
+        random_state=settings.random_state,
+    )
+    made = cached.computed("shap_importance", (answer.entry.name, *answer.key, None), compute)
+    return [replace(made, model=answer.entry.name)]
 
 
 def _is_above(state: AppState, method: str, asked: Wish) -> bool:

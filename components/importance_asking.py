@@ -11,12 +11,12 @@ import pandas as pd
 
 from components.asking import Answer, Asked, Request
 from components.choices import Choices, read_groups, write_groups
-from components.explaining import blocks_of, options
+from components.explaining import blocks_of
 from components.state import AppState, ModelEntry
 from dashboard.contracts import Model, Task
 from dashboard.data import EvalSet
-from dashboard.diagnostics.importance import Importance, compute_shap_importance
-from dashboard.explanation import BlockStore, ExplainOptions, explain_in_stages
+from dashboard.diagnostics.importance import Importance
+from dashboard.explanation import BlockStore
 from dashboard.importance import (
     RefittingPlan,
     drop_column_importance,
@@ -36,7 +36,6 @@ __all__ = [
     "planning_to_drop",
     "refit_key",
     "refitting",
-    "shap",
     "usual_metric",
     "wish",
 ]
@@ -242,39 +241,3 @@ def _drop(
         turn=partial(asked.turn, 2, 0),
     )
     asked.post(found)
-
-
-def shap(state: AppState, entry: ModelEntry) -> Request[Importance]:
-    """Mean size of the contributions, whatever is chosen for the charts of all models."""
-    chosen = options(state)
-    work = partial(_shap, chosen, entry.name, blocks_of(state, entry))
-    return Request(entry, "mean-shap", (repr(chosen),), f"Explaining {entry.name}", work)
-
-
-def _shap(
-    chosen: ExplainOptions,
-    name: str,
-    store: BlockStore,
-    model: Callable[[], Model],
-    evalset: EvalSet,
-    asked: Asked[Importance],
-) -> None:
-    opened, settings = asked.opened(model), get_settings()
-    found = explain_in_stages(
-        opened,
-        evalset,
-        name,
-        chosen,
-        stages=(200, FIRST_ROWS),
-        store=store,
-        turn=partial(asked.turn, 1, 0),
-    )
-    for one in found:
-        asked.post(
-            compute_shap_importance(
-                one,
-                level=settings.confidence_level,
-                n_bootstrap=max(2, settings.n_bootstrap),
-                random_state=settings.random_state,
-            )
-        )

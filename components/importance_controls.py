@@ -67,7 +67,9 @@ def choose_method(state: AppState) -> str:
         list(_METHODS),
         required=True,
         format_func=lambda one: _METHODS[one],
-        **following("importance-method", now, lambda one: state.explore(method=str(one or now))),
+        **following(
+            "importance-method", now, lambda one: state.explore(method=str(one or now)), default=now
+        ),
         help=_METHODS_HELP,
     )
     return state.explored.method
@@ -82,7 +84,12 @@ def choose_metric(state: AppState) -> str:
         "Worse by",
         known,
         format_func=lambda name: METRICS[name].title,
-        **following("importance-metric", start, lambda name: state.explore(metric=str(name))),
+        **following(
+            "importance-metric",
+            start,
+            lambda name: state.explore(metric=str(name)),
+            index=known.index(start),
+        ),
         width=210,
         help="The metric whose loss is measured. "
         "ROC AUC and the like judge the order of the scores; no threshold has a say in them.",
@@ -105,7 +112,9 @@ def _choose_repeats(state: AppState) -> None:
         "Repeats",
         min_value=1,
         max_value=MOST_REPEATS,
-        **following("importance-repeats", start, lambda n: state.explore(repeats=int(n))),
+        **following(
+            "importance-repeats", start, lambda n: state.explore(repeats=int(n)), value=start
+        ),
         width=110,
         help="How often each column is shuffled; every repeat is drawn as a small tick. "
         "The seed is the setting `random_state`.",
@@ -122,7 +131,12 @@ def _choose_rows(state: AppState) -> None:
         "Rows",
         [*sizes, 0],
         format_func=lambda one: f"{one:,} of {n:,}" if one else f"All {n:,}",
-        **following("importance-rows", start, lambda one: state.explore(shuffled=int(one))),
+        **following(
+            "importance-rows",
+            start,
+            lambda one: state.explore(shuffled=int(one)),
+            index=[*sizes, 0].index(start),
+        ),
         width=160,
         help="Drawn alike in the target. The intervals hold what other rows would have changed.",
     )
@@ -257,7 +271,12 @@ def choose_counted(
         list(_COUNTED),
         required=True,
         format_func=lambda one: _COUNTED[one],
-        **following("importance-counted", now, lambda one: state.explore(counted=str(one or now))),
+        **following(
+            "importance-counted",
+            now,
+            lambda one: state.explore(counted=str(one or now)),
+            default=now,
+        ),
         help=_COUNTED_HELP,
     )
     found: list[Importance] = []

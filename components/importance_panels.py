@@ -45,9 +45,16 @@ from dashboard.figures import plot_importances
 from dashboard.figures.panels import MOST_PANELS
 from dashboard.importance import RefittingPlan
 from dashboard.settings import get_settings
-from dashboard.wording import plural
+from dashboard.wording import plural, shorten
 
-__all__ = ["first_of_each", "measured", "show_every_number", "show_headline", "show_importances"]
+__all__ = [
+    "first_of_each",
+    "measured",
+    "show_every_number",
+    "show_headline",
+    "show_importances",
+    "show_measuring",
+]
 
 _LAYOUTS = {"dots": "Dots on shared rows", "columns": "One column a model"}
 
@@ -187,9 +194,7 @@ def show_headline(importances: Sequence[Importance], waiting: int, place: Any) -
     show_sentence(headline_importances(first_of_each(importances), waiting=waiting), place)
 
 
-def show_importances(
-    state: AppState, importances: Sequence[Importance], found: Scene | None
-) -> None:
+def show_importances(state: AppState, importances: Sequence[Importance]) -> None:
     """All models on shared rows; a click on a mark opens that feature below."""
     several = 1 < max(len(importances), len(state.shown)) <= MOST_PANELS
     layout = _choose_layout(state) if several else "dots"
@@ -201,7 +206,21 @@ def show_importances(
         tables=dict(zip(labels, importances, strict=True)),
         on_pick=partial(open_feature, state),
     )
-    st.caption("Click a mark to see how that feature moves the answers.")
+    st.caption(_what_a_click_does(state.explored.feature))
+
+
+def _what_a_click_does(clicked: str) -> str:
+    """What a click opens lies beneath a tall chart: that it came is said where one looks."""
+    if not clicked:
+        return "Click a mark to see how that feature moves the answers."
+    name = plain(shorten(clicked, 60))
+    return (
+        f":material/arrow_downward: Below: how {name} moves the answers. Click another to change."
+    )
+
+
+def show_measuring(importances: Sequence[Importance], found: Scene | None) -> None:
+    """By which method each model was measured, and what to keep in mind about it."""
     if found is not None:
         show_provenance(found.attributions)
     for warning in dict.fromkeys(one.warning for one in importances if one.warning):

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from dashboard.errors import DiagnosticsError
+from dashboard.wording import duration
 
 __all__ = ["Job"]
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
+_TELLING = 0.1  # share of the work after which its own pace says more than the promise
 
 
 class Job(Generic[T]):
@@ -32,6 +34,9 @@ class Job(Generic[T]):
         self.sentence = ""
         self.fraction: float | None = None
         self._started = time.monotonic()
+        self._promised: float | None = None
+        self._began: tuple[float, float] | None = None  # of what was promised: when, how far
+        self._newest = self._started
         self._finished = threading.Event()
         self._cancelled = threading.Event()
         self._result: T | None = None
@@ -58,7 +63,11 @@ class Job(Generic[T]):
     def report(self, done: float, total: float, sentence: str = "") -> None:
         """How far it is; `total` 0 where that is not known."""
         self.fraction = min(max(done / total, 0.0), 1.0) if total else None
-        self.sentence = sentence
+        self.sentence, self._newest = sentence, time.monotonic()
+
+    def promise(self, seconds: float) -> None:
+        """How long what begins now should take; from here on the time left is told."""
+        self._promised, self._began = seconds, (time.monotonic(), self.fraction or 0.0)
 
     def cancelled(self) -> bool:
         return self._cancelled.is_set()
@@ -76,6 +85,23 @@ class Job(Generic[T]):
     def seconds(self) -> float:
         """Since it began."""
         return time.monotonic() - self._started
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until what was promised is there: as promised, then by the pace of the work.
+
+        None where nothing was promised, or it takes longer than promised and tells no pace.
+        """
+        if self._promised is None or self._began is None or self.done:
+            return None
+        now, (began, start) = time.monotonic(), self._began
+        reached = (self.fraction or 0.0) - start
+        rest = 1.0 - start - reached
+        if reached < _TELLING * (1.0 - start) or now <= began:
+            left = self._promised - (now - began)
+            return left if left > 0 else None
+        spent = max(self._newest - began, 1e-9)
+        return max(0.0, spent / reached * rest - (now - self._newest))
 
     def wait(self, seconds: float) -> bool:
         """Whether it is done, after at most this long."""
@@ -99,4 +125,8 @@ class Job(Generic[T]):
         said = f"{self.title}: {self.sentence}" if self.sentence else self.title
         if self.fraction is not None:
             said = f"{said}, {self.fraction:.0%}"
-        return f"{said} … {self.seconds:.0f} s" if self.seconds >= 2 else f"{said} …"
+        if self.seconds < 2:
+            return f"{said} …"
+        left = self.left
+        rest = "" if left is None or left < 1 else f", about {duration(left)} left"
+        return f"{said} … {self.seconds:.0f} s{rest}"

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from components import cached, kinds, opening
+from components.column_editors import edit_columns
 from components.entries import History, Source, Waiting
 from components.markup import plain
 from components.state import AppState, widget_value
@@ -21,6 +22,7 @@ __all__ = [
     "show_data_doubt",
     "show_data_kind",
     "show_kind",
+    "show_remove",
     "show_search_columns",
     "show_undo",
 ]
@@ -59,14 +61,19 @@ def ask_kind(state: AppState, waiting: Waiting) -> None:
                     on_click=kinds.change,
                     args=(state, waiting.key, waiting.name, kind),
                 )
-            st.button(
-                "Remove",
-                key=f"discard-{waiting.key}",
-                type="tertiary",
-                icon=":material/close:",
-                on_click=opening.discard,
-                args=(state, waiting.key),
-            )
+            show_remove(state, waiting.key)
+
+
+def show_remove(state: AppState, digest: str) -> None:
+    """A button that forgets a file."""
+    st.button(
+        "Remove",
+        key=f"discard-{digest}",
+        type="tertiary",
+        icon=":material/close:",
+        on_click=opening.discard,
+        args=(state, digest),
+    )
 
 
 def show_kind(state: AppState, digest: str, name: str, *, at: str = "") -> None:
@@ -187,20 +194,10 @@ def _edit_roles(roles: dict[str, str], key: str) -> dict[str, str]:
     table = pd.DataFrame(
         {"column": list(roles), "what it is": [_ROLES[role] for role in roles.values()]}
     )
-    edited = st.data_editor(
-        table,
-        hide_index=True,
-        disabled=["column"],
-        key=f"search-columns-{key}",
-        column_config={
-            "what it is": st.column_config.SelectboxColumn(
-                options=list(_ROLES.values()), required=True
-            )
-        },
-    )
+    key = f"search-columns-{key}"
+    said = edit_columns(table, "what it is", list(_ROLES.values()), key)
     named = {words: role for role, words in _ROLES.items()}
-    rows = zip(edited["column"], edited["what it is"], strict=True)
-    return {str(column): named[str(words)] for column, words in rows}
+    return {column: named[words] for column, words in said.items()}
 
 
 def _show_outcome(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from components.entries import Move, Said
-from components.opening import cancel_reading, stage_data, stage_model
+from components.opening import cancel_reading, stage_data, stage_model, take_out
 from components.state import AppState
 from dashboard.contracts import Model
 from dashboard.data import Table
@@ -150,11 +150,7 @@ def _say(state: AppState, digest: str, said: Said | None) -> None:
 def _place(state: AppState, digest: str, name: str, said: Said | None, *, as_data: bool) -> None:
     """Take the file out of where it is, and in again as what was said."""
     content = _in_memory(state.files[digest])
-    for waiting in [one for one in state.waiting if one.key == digest]:
-        if waiting.job is not None:
-            waiting.job.cancel()
-        state.waiting.remove(waiting)
-    state.histories = [one for one in state.histories if one.digest != digest]
+    take_out(state, digest)
     state.entries = [one for one in state.entries if one.key != digest]
     if [one.digest for one in state.sources] == [digest]:
         _forget_data(state)

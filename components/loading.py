@@ -9,7 +9,13 @@ import streamlit as st
 
 from components import cached, kinds, opening, progress
 from components.entries import Problem, Waiting
-from components.kind_panels import ask_kind, show_kind, show_search_columns, show_undo
+from components.kind_panels import (
+    ask_kind,
+    show_kind,
+    show_remove,
+    show_search_columns,
+    show_undo,
+)
 from components.markup import message, plain
 from components.state import AppState, forget_widgets, widget_value
 from dashboard.data import list_data_files
@@ -278,13 +284,7 @@ def _ask_buttons(state: AppState, waiting: Waiting, unusual: bool) -> None:
         on_click=opening.consent,
         args=(state, waiting.key),
     )
-    st.button(
-        "Remove",
-        key=f"discard-{waiting.key}",
-        icon=":material/delete:",
-        on_click=opening.discard,
-        args=(state, waiting.key),
-    )
+    show_remove(state, waiting.key)
 
 
 def _is_unusual(waiting: Waiting) -> bool:
@@ -326,12 +326,6 @@ def _kept_line(state: AppState, digest: str, sentence: str) -> Any:
     """A file in a line, with its button; what is returned is the place between the two."""
     text, place, button = st.columns([5, 1, 1], vertical_alignment="center")
     text.caption(f":material/attach_file: {plain(shorten(sentence, 300))}")
-    button.button(
-        "Remove",
-        key=f"discard-{digest}",
-        type="tertiary",
-        icon=":material/close:",
-        on_click=opening.discard,
-        args=(state, digest),
-    )
+    with button:
+        show_remove(state, digest)
     return place

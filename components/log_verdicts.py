@@ -62,9 +62,10 @@ def _show_division(state: AppState) -> None:
 def _find(runs: tuple[Run, ...]) -> list[Finding]:
     from dashboard.diagnostics.epoch_findings import find_in_epochs
     from dashboard.diagnostics.layer_histograms import compute_layer_curves, find_in_layers
+    from dashboard.diagnostics.run_comparison import curves_of_runs, find_behind
 
     found: list[Finding] = []
     for run in runs:
         found += find_in_epochs(run) if run.metrics else []
         found += find_in_layers(compute_layer_curves(run)) if run.histograms else []
-    return found
+    return [*found, *find_behind(curves_of_runs(runs), found)]

@@ -93,7 +93,9 @@ def _show_histograms(state: AppState, curves: Sequence[LayerCurve]) -> None:
             kinds,
             required=True,
             format_func=lambda one: _KINDS.get(one, one),
-            **following("learn-kind", start, lambda one: state.study(kind=str(one or start))),
+            **following(
+                "learn-kind", start, lambda one: state.study(kind=str(one or start)), default=start
+            ),
         )
     shown = [one for one in curves if one.kind == (kind if kind is not None else start)]
     names = [f"{one.run}: {one.layer}" for one in shown]
@@ -102,7 +104,12 @@ def _show_histograms(state: AppState, curves: Sequence[LayerCurve]) -> None:
         layer = st.selectbox(
             "Layer",
             names,
-            **following("learn-layer", wanted, lambda one: state.study(layer=str(one))),
+            **following(
+                "learn-layer",
+                wanted,
+                lambda one: state.study(layer=str(one)),
+                index=names.index(wanted),
+            ),
         )
     chosen = shown[names.index(str(layer))]
     figures = [plot_ridges(chosen, theme=theme()), plot_layer_heatmap(chosen, theme=theme())]

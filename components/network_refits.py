@@ -16,7 +16,7 @@ from components.studies import MOST_BATCH, MOST_EPOCHS, MOST_STOP
 from components.training_logs import run_of
 from dashboard.contracts import Model
 from dashboard.data import EvalSet
-from dashboard.explainers.staging import BlockStore
+from dashboard.explainers.kept import BlockStore
 from dashboard.learning import Folds, Refit
 from dashboard.learning.estimating import Estimate
 from dashboard.learning.networks import LoggedTraining, logged_training

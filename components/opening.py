@@ -346,15 +346,20 @@ def cancel_reading(state: AppState) -> None:
 
 
 def discard(state: AppState, key: str) -> None:
-    """Forget a file that waits."""
+    """Forget a file that waits, or that is kept and no model."""
+    take_out(state, key)
+    state.companions = [one for one in state.companions if one.digest != key]
+    state.moves = [one for one in state.moves if one.digest != key]
+    state.forget_files()
+
+
+def take_out(state: AppState, key: str) -> None:
+    """A file waits no more and is no history; its content stays."""
     for waiting in [one for one in state.waiting if one.key == key]:
         if waiting.job is not None:
             waiting.job.cancel()
         state.waiting.remove(waiting)
-    state.companions = [one for one in state.companions if one.digest != key]
     state.histories = [one for one in state.histories if one.digest != key]
-    state.moves = [one for one in state.moves if one.digest != key]
-    state.forget_files()
 
 
 def try_again(state: AppState, key: str) -> None:

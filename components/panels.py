@@ -31,7 +31,7 @@ from dashboard.gallery import Exhibit, View, headline, per_row
 from dashboard.report import safe_csv
 from dashboard.report_scores import ARROWS, against_baseline, best_models, bounds
 from dashboard.settings import get_settings
-from dashboard.wording import number, per_thousand
+from dashboard.wording import number, per_thousand, percent
 
 __all__ = [
     "HEADLINE",
@@ -316,7 +316,7 @@ def show_scores(state: AppState, answers: Answers, table: MetricTable) -> None:
     if target.task is Task.MULTIOUTPUT_REGRESSION:
         over = f"Means over {len(target.labels)} outputs; the charts show one. "
     st.caption(
-        f"{over}In brackets: {level:.0%} intervals; ★ difference to the reference. "
+        f"{over}In brackets: {percent(level)} intervals; ★ difference to the reference. "
         "▼ not better than the baseline, ≈ too close to the baseline to call. "
         "↑ larger is better, ↓ smaller is better."
     )
@@ -394,6 +394,12 @@ def show_rows(answers: Answers, view: View, clicked: Mapping[str, tuple[int, int
         matrix = cached.diagnostic("confusion", each, threshold=threshold, label=label)
         true, pred = clicked[each.name]
         rows = confusion_rows(each, true, pred, threshold=threshold, label=label)
+        if not len(rows):
+            st.markdown(
+                f"**{plain(each.name)}**: no row is {plain(matrix.labels[true])} and was called "
+                f"{plain(matrix.labels[pred])}."
+            )
+            continue
         everything = answers.evalset.frame
         shown = _with_answers(everything.iloc[rows[:_ROWS_SHOWN]], each, rows[:_ROWS_SHOWN], label)
         st.markdown(
@@ -472,8 +478,9 @@ def _show_pictures(X: Any, rows: Any) -> None:
 
 def show_every_number(table: MetricTable) -> None:
     """All metrics, per class and averaged, folded away."""
+    classes = any(row.label for row in table.rows)
     place = st.expander(
-        "Every number, per class and averaged",
+        "Every number, per class and averaged" if classes else "Every number",
         icon=":material/table:",
         key="every-number",
         on_change="rerun",

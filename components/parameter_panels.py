@@ -22,14 +22,16 @@ from components.state import AppState, ModelEntry, following, widget_value
 from dashboard.contracts import Model, SearchResults
 from dashboard.data import EvalSet
 from dashboard.diagnostics.parameter_curves import ParameterCurve, find_in_parameter_curve
+from dashboard.diagnostics.search_rounds import compute_rounds
 from dashboard.diagnostics.searches import find_in_search
 from dashboard.errors import DiagnosticsError, NotApplicable
-from dashboard.explainers.staging import BlockStore
+from dashboard.explainers.kept import BlockStore
 from dashboard.figures import (
     plot_parameter_curves,
     plot_search_lines,
     plot_search_map,
     plot_search_parameter,
+    plot_search_rounds,
     plot_search_times,
     plot_search_training,
 )
@@ -255,7 +257,12 @@ def _show_searches(state: AppState) -> None:
             st.selectbox(
                 "Search",
                 names,
-                **following("learn-search", start, lambda name: state.study(search=str(name))),
+                **following(
+                    "learn-search",
+                    start,
+                    lambda name: state.study(search=str(name)),
+                    index=names.index(start),
+                ),
                 width=400,
             )
         )
@@ -362,6 +369,8 @@ def _draw_search(state: AppState, results: SearchResults) -> None:
     with guard("The chart of all trials"):
         figure = plot_search_lines(results, metric, theme=theme())
         show_figure(figure, key=f"trials-{key}", tables=tables)
+    with guard("The chart of rounds"):
+        _draw_rounds(results, metric, tables)
     with guard("The chart of fit times"):
         figure = plot_search_times(results, metric, theme=theme())
         show_figure(figure, key=f"search-times-{key}", tables=tables)
@@ -374,6 +383,16 @@ def _draw_search(state: AppState, results: SearchResults) -> None:
         show_table(results.frame(), key="search", name=results.name)
     for note in results.notes:
         st.caption(f":material/info: {plain(note)}")
+
+
+def _draw_rounds(results: SearchResults, metric: str | None, tables: dict[str, Any]) -> None:
+    """Of searches that give their best candidates more and more; nothing of others."""
+    try:
+        rounds = compute_rounds(results)
+    except NotApplicable:
+        return
+    figure = plot_search_rounds(results, rounds, metric, theme=theme())
+    show_figure(figure, key=f"search-rounds-{results.name}-{metric}", tables=tables)
 
 
 def _draw_pairs(results: SearchResults, metric: str | None, tables: dict[str, Any]) -> None:

@@ -35,13 +35,16 @@ def choose_row(state: AppState, answers: Answers) -> int:
     way = row.segmented_control(
         "Rows to look at",
         list(WAYS),
-        default=state.explored.pick,
         required=True,
         format_func=lambda one: words[one],
-        key="pick",
+        **following(
+            "pick",
+            state.explored.pick,
+            lambda way: state.explore(pick=str(way)),
+            default=state.explored.pick,
+        ),
         help="  \n".join(f"**{one.title}**: {one.sentence}" for one in PICKS.values()),
     )
-    state.explore(pick=str(way or WAYS[0]))
     frame = _searched(state, row) if way == "table" else _proposed(state, answers, str(way))
     with row:
         chosen = _number(state, answers, frame)
@@ -59,7 +62,7 @@ def _number(state: AppState, answers: Answers, frame: pd.DataFrame | None) -> in
         "Row",
         min_value=0,
         max_value=last,
-        **following("row-number", now, lambda row: state.explore(row=int(row))),
+        **following("row-number", now, lambda row: state.explore(row=int(row)), value=now),
         width=160,
         help=f"Its position among the {last + 1:,} evaluated rows, from 0.",
     )
@@ -97,7 +100,12 @@ def _searched(state: AppState, place: Any) -> pd.DataFrame | None:
     text = place.text_input(
         "Text in any column",
         placeholder="Berlin, 2024-03, A-1183 …",
-        **following("row-search", state.explored.sought, lambda text: state.explore(sought=text)),
+        **following(
+            "row-search",
+            state.explored.sought,
+            lambda text: state.explore(sought=text),
+            value=state.explored.sought,
+        ),
     )
     frame = state.need_evalset().frame
     part = frame.iloc[:_SEARCHED]

@@ -36,7 +36,7 @@ __all__ = [
 
 _STEP = 0.1  # seconds between two looks
 _POLL = 0.5
-_LINE = 70  # signs of what is at work that fit into a line
+_LINE = 90  # signs of what is at work that fit into a line
 _LINGERING = 2  # parts of a question or a message beyond the first
 _SILENT = 0.3  # what is done by then is not worth a line that flashes
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,14 +17,15 @@ from components.explaining import blocks_of
 from components.markup import plain
 from components.state import AppState, ModelEntry, following
 from components.studies import KINDS, MOST_FOLDS, MOST_REPEATS
-from components.turns import get_fitting_turns
+from components.turns import Stretch, get_fitting_turns
 from dashboard.contracts import Model
 from dashboard.data import ALL_ROWS, EvalSet, build_evalset
 from dashboard.diagnostics.metrics import METRICS
-from dashboard.explainers.staging import BlockStore
+from dashboard.explainers.kept import BlockStore
 from dashboard.importance.measuring import metric_for
 from dashboard.learning import Folds, Refit, choose_folds, refit_of
 from dashboard.settings import get_settings
+from dashboard.wording import quoted
 
 __all__ = [
     "Ground",
@@ -32,6 +35,8 @@ __all__ = [
     "labelled_rows",
     "refits",
     "show_division",
+    "wanted_score",
+    "within_reach",
 ]
 
 T = TypeVar("T")
@@ -106,7 +111,7 @@ def choose_division(state: AppState, key: str) -> None:
             help="Time and group columns are respected where they have that role on Home.",
         )
         splits = st.number_input(
-            "Folds", 2, MOST_FOLDS, now.splits, key=f"learn-splits-{key}", width=120
+            "Folds", 2, MOST_FOLDS, now.splits, key=f"learn-splits-{key}", width=100
         )
         repeats = st.number_input(
             "Repeats",
@@ -114,11 +119,15 @@ def choose_division(state: AppState, key: str) -> None:
             MOST_REPEATS,
             now.repeats,
             key=f"learn-repeats-{key}",
-            width=120,
+            width=100,
             help="Divides the rows again with another seed: how much the score varies is known "
             "better, and it takes as many times as long.",
         )
-        _choose_metric(state, key)
+        metric = _choose_metric(state, key)
+        if key != "parameters":
+            _choose_wanted(state, key, metric)
+    if key != "parameters":
+        _say_wanted(state, metric)
     state.study(folds=str(kind), splits=int(splits), repeats=int(repeats))
 
 
@@ -132,10 +141,79 @@ def _choose_metric(state: AppState, key: str) -> str:
         "Scored by",
         known,
         format_func=lambda name: METRICS[name].title,
-        **following(f"learn-scored-{key}", start, lambda name: state.study(scored=str(name))),
-        width=310,
+        **following(
+            f"learn-scored-{key}",
+            start,
+            lambda name: state.study(scored=str(name)),
+            index=known.index(start),
+        ),
+        width=260,
     )
     return str(chosen)
+
+
+def _choose_wanted(state: AppState, key: str, metric: str) -> None:
+    """Control: the score in that metric that is to be reached; empty = none.
+
+    It is a text: a control of numbers can be empty only where that is what it starts with.
+    """
+
+    def take(text: Any) -> None:
+        known = {name: one for name, one in _wanted(state).items() if name != metric}
+        known |= {metric: str(text)} if str(text).strip() else {}
+        state.study(wanted=json.dumps(known, ensure_ascii=False) if known else "")
+
+    now = _wanted(state).get(metric, "")
+    st.text_input(
+        "Score wanted",
+        placeholder="none",
+        **following(f"learn-wanted-{key}-{metric}", now, take, value=now),
+        width=150,
+        help=f"The {METRICS[metric].title} that would be good enough for you, as .9 or 90 %. It is "
+        "drawn as a line by training size, and each model is judged by whether it gets there.",
+    )
+
+
+def _say_wanted(state: AppState, metric: str) -> None:
+    text = _wanted(state).get(metric, "")
+    if text and wanted_score(state, metric) is None:
+        st.warning(
+            f"{plain(quoted(text))} is no score. Write a number, as .9 or 90 %.",
+            icon=":material/edit_off:",
+        )
+
+
+def _wanted(state: AppState) -> dict[str, str]:
+    """Metric → the score that is to be reached, as it was written."""
+    try:
+        given = json.loads(state.studied.wanted) if state.studied.wanted else {}
+    except ValueError:
+        return {}
+    if not isinstance(given, dict):
+        return {}
+    return {name: str(one) for name, one in given.items() if isinstance(one, (str, int, float))}
+
+
+def wanted_score(state: AppState, metric: str) -> float | None:
+    """The score in a metric that a person wants to reach; None without one that can be read."""
+    text = _wanted(state).get(metric, "").strip().replace("−", "-")
+    try:
+        value = float(text.removesuffix("%").replace(",", "."))
+    except ValueError:
+        return None
+    value = value / 100 if text.endswith("%") else value
+    return value if math.isfinite(value) else None
+
+
+def within_reach(able: Sequence[Answer[Refit]], most: int) -> list[Answer[Refit]]:
+    """At most so many models, with a word on those that are left out and how to see them."""
+    if len(able) > most:
+        rest = ", ".join(plain(one.entry.name) for one in able[most:])
+        st.caption(
+            f":material/info: {most} of {len(able)} models are fitted and drawn here. Left out: "
+            f"{rest}. To see them, hide others with the eye in the sidebar."
+        )
+    return list(able[:most])
 
 
 def refits(state: AppState) -> list[Answer[Refit]]:
@@ -205,6 +283,7 @@ def _fit(
     del evalset
     opened = asked.opened(model)
     cancelled = asked.job.cancelled
-    turn = lambda: get_fitting_turns().turn((), cancelled)  # noqa: E731
+    stretch = Stretch(get_fitting_turns())
+    turn = partial(stretch.turn, cancelled)
     for answer in stages(opened, rows.evalset, name, rows.folds, store, turn):
         asked.post(answer)

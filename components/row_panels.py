@@ -12,17 +12,24 @@ import numpy as np
 import streamlit as st
 
 from components import explaining
-from components.asking import Answer, Asked, Request, ask
+from components.asking import Answer, Asked, Request, ask, show_held
 from components.attribution_panels import in_fours, pick, show_sentence
+from components.leading import lead_to_feature
 from components.markup import plain, swatch
 from components.panels import guard, show_figure, show_table
 from components.picking_panels import choose_in_table
 from components.prepared import ask_prepared, beside_own, is_unchanged
 from components.provenance import show_provenance
-from components.scene import Scene, choose, choose_rows, scene_of
+from components.scene import Scene, choose, choose_rows, scene_of, show_promise
 from components.state import AppState, following
 from components.steady_tabs import steady_tabs
-from components.word_panels import has_text, show_texts, show_words, words_alone
+from components.word_panels import (
+    has_text,
+    read_texts_only,
+    show_texts,
+    show_words,
+    words_alone,
+)
 from dashboard.contracts import Attributions, Label, Model, OutputSpace, Task
 from dashboard.data import EvalSet
 from dashboard.diagnostics.attributions import in_unit, output_position
@@ -39,6 +46,7 @@ from dashboard.diagnostics.waterfalls import (
 from dashboard.diagnostics.words import WordExplanation
 from dashboard.effects import lime_surrogates
 from dashboard.evaluation import Answers
+from dashboard.explanation import BlockStore
 from dashboard.figures import plot_decision_paths, plot_neighbours, plot_waterfalls
 from dashboard.figures.pictures import plot_pictures
 from dashboard.figures.surrogates import plot_surrogates
@@ -54,24 +62,30 @@ def show_row(state: AppState, row: int, place: Any, answers: Answers) -> Scene:
     Without a chosen class it is the one that the reference gives the row.
     """
     plans, output, rows = choose(state, rows=False, prefer=_answered(state, row, answers))
-    with rows:
-        alone = explaining.explained_rows(state, plans, [row])
+    texts = read_texts_only(state, [plan.value.features for plan in plans])
+    with rows:  # one line on how far they are, with that of the words where there are only words
+        alone = explaining.explained_rows(state, plans, [row], later=texts)
+        if not alone:
+            show_held()
     found = scene_of(state, alone, plans, output)
     falls = found.computed(
         "waterfalls", partial(compute_waterfalls, found.attributions, row, found.output), row
     )
-    words = words_alone(state, row, found)
+    with rows:
+        words = words_alone(state, row, found)
     _show_sentences(state, row, found, falls, words, place)
-    _show_pictures(row, found)
-    show_texts(list(words.values()), found, "words-alone")
+    _show_pictures(state, row, found)
+    show_texts(state, list(words.values()), found, "words-alone")
     for start, part in in_fours([one for one in falls if one.model not in words]):
         figure = plot_waterfalls(part, found.styles, theme=found.theme)
         show_figure(
             figure,
             key=f"waterfalls-{start}",
             tables={one.model: one for one in part},
-            on_pick=lambda hit: state.explore(feature=hit.feature or state.explored.feature),
+            on_pick=partial(lead_to_feature, state),
         )
+    if len(words) < len(falls):
+        st.caption("Click a feature to see what it does over many rows.")
     show_provenance(found.attributions)
     return found
 
@@ -130,10 +144,15 @@ def _pictures(row: int, found: Scene) -> list[Picture]:
     return found.computed("pictures", partial(compute_pictures, cells, row, found.output), row)
 
 
-def _show_pictures(row: int, found: Scene) -> None:
+def _show_pictures(state: AppState, row: int, found: Scene) -> None:
     for start, part in in_fours(_pictures(row, found)):
         figure = plot_pictures(part, found.styles, theme=found.theme)
-        show_figure(figure, key=f"pictures-{start}", tables={one.model: one for one in part})
+        show_figure(
+            figure,
+            key=f"pictures-{start}",
+            tables={one.model: one for one in part},
+            on_pick=partial(lead_to_feature, state),
+        )
 
 
 # -- behind the tabs ------------------------------------------------------------------------------
@@ -157,6 +176,7 @@ def show_closer(state: AppState, row: int, found: Scene) -> None:
 def _every_row(state: AppState, found: Scene) -> Scene:
     """The explanations of many rows, with this one among them."""
     choose_rows(state, found.plans, "around")
+    show_promise(found.plans)
     answered = explaining.explained(state, found.plans, state.explored.around)
     many = {one.entry.key: one for one in answered}
     answers = [
@@ -226,7 +246,10 @@ def _list_nearest(state: AppState, row: int, every: Scene) -> None:
         required=True,
         format_func=lambda one: _BY[one],
         **following(
-            "nearest-by", state.explored.nearest, lambda one: state.explore(nearest=str(one))
+            "nearest-by",
+            state.explored.nearest,
+            lambda one: state.explore(nearest=str(one)),
+            default=state.explored.nearest,
         ),
         help="**Similar values**: nearest in the features. **Similar reasons**: nearest in what "
         "each feature adds, so the model answers alike for alike reasons.",
@@ -293,7 +316,7 @@ def _show_lime(state: AppState, row: int, found: Scene) -> None:
             "lime",
             (row, one.value.space.value),
             f"LIME for {one.entry.name}",
-            partial(_lime, row, one.value.space.value),
+            partial(_lime, row, one.value.space.value, explaining.blocks_of(state, one.entry)),
         )
         for one in found.answers
     ]
@@ -309,7 +332,9 @@ def _show_lime(state: AppState, row: int, found: Scene) -> None:
                 figure,
                 key=f"lime-{space.value}-{start}",
                 tables={one.model: one for one in part},
+                on_pick=partial(lead_to_feature, state),
             )
+    st.caption("Click a mark to see what its feature does over many rows.")
 
 
 def _unit(one: Attributions, found: Scene) -> str:
@@ -317,11 +342,21 @@ def _unit(one: Attributions, found: Scene) -> str:
 
 
 def _lime(
-    row: int, space: str, model: Callable[[], Model], evalset: EvalSet, asked: Asked[Any]
+    row: int,
+    space: str,
+    store: BlockStore,
+    model: Callable[[], Model],
+    evalset: EvalSet,
+    asked: Asked[Any],
 ) -> None:
-    seed = get_settings().random_state
+    settings = get_settings()
+    chosen: dict[str, Any] = {
+        "level": settings.confidence_level,
+        "random_state": settings.random_state,
+        "store": store,
+    }
     with asked.turn(1, 0):
-        asked.post(lime_surrogates(model(), evalset, row, space=space, random_state=seed))
+        asked.post(lime_surrogates(model(), evalset, row, space=space, **chosen))
 
 
 _CLOSER = {

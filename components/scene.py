@@ -10,18 +10,18 @@ import streamlit as st
 
 from components import cached, explaining, progress
 from components.asking import Answer, n_waiting, show_held
-from components.choices import MOST_BACKGROUND
+from components.computing import choose_computing
 from components.markup import plain
 from components.panels import theme
 from components.state import AppState, following, widget_value
 from dashboard.contracts import Attributions, Label, OutputSpace
 from dashboard.explainers.running import CALL_BYTES
-from dashboard.explanation import Plan
+from dashboard.explanation import MEASURED_ROWS, Plan
 from dashboard.figures.theme import ModelStyle
 from dashboard.settings import get_settings
-from dashboard.wording import shorten
+from dashboard.wording import duration, shorten
 
-__all__ = ["Scene", "choose", "choose_rows", "scene", "scene_of"]
+__all__ = ["Scene", "choose", "choose_rows", "scene", "scene_of", "show_promise"]
 
 T = TypeVar("T")
 
@@ -35,18 +35,6 @@ _SPACE_HELP = (
     "The unit in which the contributions of one row add up. **Probability** is easiest to read. "
     "**Log-odds** is what linear and boosted models add up inside: a step from 98 % to 99 % counts "
     "as much there as one from 50 % to 67 %."
-)
-_GAME_WORDS = {
-    "auto": "Best fit",
-    "interventional": "From other rows",
-    "path-dependent": "Trees' own counts",
-}
-_GAME_HELP = (
-    "What a feature's contribution is measured against. **From other rows** "
-    "(interventional): the value is swapped for those of background rows, as if somebody changed "
-    "it; the same question for every model. **Trees' own counts** (path-dependent): "
-    "trees only; quicker, needs no background, and shares effects among features that go together. "
-    "**Best fit**: what is exact and quick for each model."
 )
 
 
@@ -103,19 +91,33 @@ def choose(
     controls, place = st.container(), st.container()
     with place:
         plans = explaining.planned(state)
+    known, output = _known(state, plans), None
+    if known:
+        with controls, st.container(horizontal=True, vertical_alignment="bottom"):
+            output = _output(state, known, prefer)
+            _choose_space(state, known, plans)
+            if rows:
+                choose_rows(state, known)
+            with st.popover("How it is computed", icon=":material/tune:"):  # always in its place
+                choose_computing(state, known)
     if not plans:
         with place:
             show_held()
         progress.stop_here(state)
-    with controls, st.container(horizontal=True, vertical_alignment="bottom"):
-        output = _output(state, plans, prefer)
-        _choose_space(state, plans)
-        if rows:
-            choose_rows(state, plans)
-        with st.popover("Unknown values", icon=":material/tune:"):  # its place is always taken
-            _choose_game(state, plans)
-            _choose_background(state, plans)
+    if rows:
+        with controls:
+            show_promise(plans)
     return plans, output, place
+
+
+def _known(state: AppState, plans: Sequence[Answer[Plan]]) -> list[Answer[Plan]]:
+    """The newest plan of each shown model, of an earlier choice where it is not made yet: what can
+    be chosen, and a place that is open, must not go away while something is chosen there."""
+    digest = state.need_evalset().digest
+    held = state.told.plans | {(digest, one.entry.digest): one for one in plans}
+    shown = [(digest, entry.digest) for entry in state.shown]
+    state.told.plans = {key: held[key] for key in shown if key in held}
+    return list(state.told.plans.values())
 
 
 def scene_of(
@@ -138,13 +140,15 @@ def _has(one: Attributions, output: Label | None) -> bool:
     return output is None or str(output) in [str(name) for name in one.output_names]
 
 
-def _choose_space(state: AppState, plans: Sequence[Answer[Plan]]) -> None:
+def _choose_space(
+    state: AppState, plans: Sequence[Answer[Plan]], newest: Sequence[Answer[Plan]]
+) -> None:
     offered = explaining.shared_units([plan.value.spaces for plan in plans])
     if len(offered) < 2:
         return
     now = explaining.common_space(state, [plan.value.spaces for plan in plans])
-    if plans[0].value.space in offered:  # what was asked, though plans still come in
-        now = plans[0].value.space.value
+    if newest and newest[0].value.space in offered:  # what was asked, though plans still come in
+        now = newest[0].value.space.value
     key = f"space-{now}-{len(offered)}"  # another one while plans still come in: no choice of ours
     st.segmented_control(
         "Contributions in",
@@ -158,22 +162,6 @@ def _choose_space(state: AppState, plans: Sequence[Answer[Plan]]) -> None:
     )
 
 
-def _choose_game(state: AppState, plans: Sequence[Answer[Plan]]) -> None:
-    games = {offer.game for plan in plans for offer in plan.value.offers if not offer.refusal}
-    if not {"path-dependent", "interventional"} <= games:
-        return
-    chosen = st.segmented_control(
-        "Measured against",
-        list(_GAME_WORDS),
-        default=state.explored.game,
-        required=True,
-        format_func=lambda one: _GAME_WORDS[one],
-        key="game",
-        help=_GAME_HELP,
-    )
-    state.explore(game=str(chosen or "auto"))
-
-
 def choose_rows(state: AppState, plans: Sequence[Answer[Plan]], kept: str = "rows") -> None:
     """How many rows are explained; `kept` is the choice that holds it."""
     n = max(plan.value.n_given for plan in plans)
@@ -181,7 +169,6 @@ def choose_rows(state: AppState, plans: Sequence[Answer[Plan]], kept: str = "row
         return
     words = {"first": "200", "some": f"{min(n, 2_000):,}", "all": f"All {n:,}"}
     sizes = ["first", "some"] if n <= 2_000 else ["first", "some", "all"]
-    slowest = max(plan.value.seconds(n) for plan in plans)
     now = getattr(state.explored, kept)
     chosen = st.segmented_control(
         "Rows explained",
@@ -191,37 +178,36 @@ def choose_rows(state: AppState, plans: Sequence[Answer[Plan]], kept: str = "row
         format_func=lambda one: words[one],
         key=f"explained-{kept}",
         help="A first answer from 200 rows, drawn so that every class has its share, then 2,000. "
-        f"All {n:,} rows take about {_duration(slowest)} for the slowest model, as measured. Each "
-        "model has a worker of its own, which is given the rows in parts: beside the data it holds "
-        f"at most {CALL_BYTES >> 20} MB of them and their values at a time, and it may take "
+        "Each model has a worker of its own, which is given the rows in parts: beside the data it "
+        f"holds at most {CALL_BYTES >> 20} MB of them and their values at a time, and it may take "
         f"{get_settings().worker_memory_mb:,} MB in all.",
     )
     state.explore(**{kept: str(chosen or now)})
 
 
-def _choose_background(state: AppState, plans: Sequence[Answer[Plan]]) -> None:
-    """How many rows stand in for unknown values: of use where any model is measured so."""
-    n = max(plan.value.n_given for plan in plans)
-    if all(plan.value.game == "path-dependent" for plan in plans) or n < 2:
-        st.caption("No rows stand in for unknown values: the models count by themselves.")
-        return
-    start = min(state.explored.background, n, MOST_BACKGROUND)
-    st.number_input(
-        "Background rows",
-        min_value=1,
-        max_value=min(n, MOST_BACKGROUND),
-        step=50,
-        **following("background", start, lambda given: state.explore(background=int(given))),
-        width=150,
-        help="An unknown value is replaced by those of these rows, drawn at random, the same for "
-        "every model. More of them change the values less from draw to draw, and take longer.",
+def show_promise(plans: Sequence[Answer[Plan]]) -> None:
+    """How long each number of rows takes, in sight before anybody asks for it."""
+    given = [plan.value for plan in plans]
+    n = max(one.n_given for one in given)
+    most = "some" if n <= 2_000 else "all"
+    said = []
+    for rows, seconds in explaining.promised(given, most):
+        words = (
+            "First 200 rows" if rows == 200 < n else "2,000 rows" if rows < n else f"All {n:,} rows"
+        )
+        said.append(f"{words}: {_about(seconds)}")
+    models = "" if len(given) == 1 else f" for the {len(given)} models together"
+    how = "measured" if all(one.measured for one in given) else "estimated from a trial"
+    st.caption(
+        f":material/timer: {' · '.join(said)}{models}, {how} on {min(MEASURED_ROWS, n)} rows. "
+        "What was computed before is there at once."
     )
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
+def _about(seconds: float) -> str:
+    """ "about 12 s", "under 1 s"."""
+    words = duration(seconds)
+    return words if words.startswith("under") else f"about {words}"
 
 
 def _output(state: AppState, plans: Sequence[Answer[Plan]], prefer: Label | None) -> Label | None:
@@ -240,7 +226,7 @@ def _output(state: AppState, plans: Sequence[Answer[Plan]], prefer: Label | None
         "Answer for",
         range(len(names)),
         format_func=lambda at: shorten(texts[at], 40),
-        **following(f"output-{len(names)}", start, take),
+        **following(f"output-{len(names)}", start, take, index=start),
         help="Each class has contributions of its own: what speaks for a 3 may speak against an 8.",
     )
     return names[int(at or 0)]

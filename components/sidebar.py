@@ -15,9 +15,14 @@ __all__ = ["show_sidebar"]
 
 # Streamlit's wide layout spends 160 px on margins, which four charts side by side need at 1280 px.
 # No theme option reaches them. A table's own download writes cells that a spreadsheet takes for
-# formulas; ours, below every table, does not.
+# formulas; ours, below every table, does not. Captions and what is chosen have a contrast of less
+# than 4.5 in Streamlit's own colours, and a page's name no visible focus.
 _ROOM = """<style>
 .stMainBlockContainer{padding-left:2rem;padding-right:2rem}
+[data-testid="stCaptionContainer"]{opacity:.72}
+.stApp [aria-checked="true"] p,.stApp [aria-selected="true"] p,[data-testid="stSliderThumbValue"]{
+ color:light-dark(#0b5c55,#4fd1c7)}
+[data-testid="stSidebarNavLink"]:focus-visible{outline:2px solid light-dark(#0f766e,#4fd1c7)}
 [data-testid="stSidebarUserContent"] .stButton button{text-align:left;justify-content:flex-start}
 [data-testid="stElementToolbarButton"]:has(button[aria-label^="Download as CSV"]){display:none}
 </style>"""

@@ -13,7 +13,6 @@ import streamlit as st
 
 from components import cached
 from components.asking import Answer
-from components.entries import History
 from components.finding_panels import show_findings
 from components.markup import plain
 from components.network_refits import show_estimates, without_networks
@@ -26,8 +25,10 @@ from components.refits import (
     ground,
     refits,
     show_division,
+    wanted_score,
+    within_reach,
 )
-from components.state import AppState
+from components.state import AppState, following
 from components.studies import MOST_SIZES
 from dashboard.contracts import Finding, Model
 from dashboard.data import EvalSet
@@ -35,13 +36,21 @@ from dashboard.diagnostics.projections import Projection, project
 from dashboard.diagnostics.size_curves import SizeCurve
 from dashboard.diagnostics.size_tables import read_size_table
 from dashboard.diagnostics.verdicts import judge_size_curves
+from dashboard.diagnostics.wanted_scores import when_reached
 from dashboard.errors import NotApplicable
-from dashboard.explainers.staging import BlockStore
+from dashboard.explainers.kept import BlockStore
 from dashboard.figures import plot_fit_times, plot_size_curves
 from dashboard.learning import Folds, Refit
 from dashboard.learning.baselines import baseline_score
 from dashboard.learning.estimating import Estimate, estimate_size_curve
-from dashboard.learning.sizes import SizeOptions, size_curve_in_stages
+from dashboard.learning.size_texts import read_sizes
+from dashboard.learning.sizes import (
+    SizeOptions,
+    chosen_sizes,
+    size_curve_in_stages,
+    too_large,
+)
+from dashboard.samples import read_sample
 from dashboard.settings import get_settings
 from dashboard.wording import count, plural
 
@@ -56,25 +65,14 @@ def show_sizes(state: AppState) -> list[Finding]:
     able = refits(state)
     if not able:
         return []
-    now = state.studied
-    sizes = st.slider(
-        "Training sizes",
-        2,
-        MOST_SIZES,
-        now.sizes,
-        key="learn-sizes",
-        help="Each larger than the last by the same factor; every size is the beginning of the "
-        "same order, so that sizes can be compared.",
-        width=360,
-    )
-    state.study(sizes=int(sizes))
+    _choose_sizes(state)
     rows = ground(state)
-    able = without_networks(state, able, "sizes")
+    able = within_reach(without_networks(state, able, "sizes"), _MOST)
+    sizes = _say_sizes(state, rows)
     show_division(rows, sizes=True)
     show_findings(rows.folds.findings, key="division")
-    n_fits = len(rows.folds) * int(sizes)
     if not state.studied.grown:
-        _show_start(state, able, n_fits)
+        _show_start(state, able, len(rows.folds) * len(sizes))
         options = _options(state)
         show_estimates(state, able, rows, (repr(options),), partial(_timed, options))
         return []
@@ -82,10 +80,54 @@ def show_sizes(state: AppState) -> list[Finding]:
     curves, findings = [one.value for one in answers], list[Finding]()
     if curves:
         with guard("The curves"):
-            findings = size_findings(state, curves, rows.evalset)
+            findings = size_findings(state, curves, rows)
             _draw(state, curves, rows.folds.notes, findings)
     _show_stop(state)
     return findings
+
+
+def _choose_sizes(state: AppState) -> None:
+    """Controls: how many sizes, or the sizes themselves."""
+    now = state.studied
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        sizes = st.slider(
+            "Training sizes",
+            2,
+            MOST_SIZES,
+            now.sizes,
+            key="learn-sizes",
+            help="How many: each larger than the last by the same factor. Every size is the "
+            "beginning of the same order, so that sizes can be compared.",
+            disabled=bool(read_sizes(now.typed).sizes),
+            width=360,
+        )
+        st.text_input(
+            "Or these sizes",
+            placeholder="500, 1000, 25 %, 100 %",
+            **following(
+                "learn-typed",
+                now.typed,
+                lambda text: state.study(typed=str(text)),
+                value=now.typed,
+            ),
+            help="Numbers of rows, or shares of the rows that a fold can learn from, with commas "
+            "between them. Empty: as many as the slider says.",
+            width=360,
+        )
+    state.study(sizes=int(sizes))
+
+
+def _say_sizes(state: AppState, rows: Ground) -> tuple[int, ...]:
+    """The sizes in rows, and what of the text is none."""
+    written, n = read_sizes(state.studied.typed), rows.folds.n_train
+    if written.problem:
+        st.warning(plain(written.problem), icon=":material/edit_off:")
+    options = _options(state)
+    if written.sizes:
+        st.caption(f"Training sizes: {plain(written.told(n))}.")
+    for note in too_large(options, n):
+        st.caption(f":material/info: {plain(note)}")
+    return chosen_sizes(options, n)
 
 
 def choose_continuing(state: AppState) -> None:
@@ -102,25 +144,37 @@ def choose_continuing(state: AppState) -> None:
     state.study(project=bool(wanted))
 
 
-def _tables(state: AppState) -> list[tuple[History, bytes | Path]]:
-    """Uploaded tables of sizes and scores."""
-    found = [one for one in state.histories if getattr(one.about, "kind", "") == "sizes"]
-    return [(one, state.files[one.digest]) for one in found if one.digest in state.files]
+def _tables(state: AppState) -> list[tuple[str, str, bytes | Path]]:
+    """Name, digest and content of tables of sizes and scores: uploaded ones, a sample's."""
+    found: list[tuple[str, str, bytes | Path]] = [
+        (one.name, one.digest, state.files[one.digest])
+        for one in state.histories
+        if getattr(one.about, "kind", "") == "sizes" and one.digest in state.files
+    ]
+    if state.sample is not None:
+        sample = read_sample(state.sample)
+        found += [(name, sample.digests[name], sample.path(name)) for name in sample.size_tables]
+    return found
 
 
 def show_size_tables(state: AppState) -> None:
-    """Curves that were computed elsewhere and uploaded as tables of sizes and scores."""
-    for one, content in _tables(state):
-        with guard(one.name):
-            read = partial(_read_table, one.name, content)
-            curves = cached.computed("size table", (one.name, one.digest), read)
-            st.subheader(plain(one.name), anchor=False)
+    """Curves that were computed elsewhere and are there as tables of sizes and scores."""
+    for name, digest, content in _tables(state):
+        with guard(name):
+            read = partial(_read_table, name, content)
+            curves = cached.computed("size table", (name, digest), read)
+            st.subheader(plain(name), anchor=False)
             by_metric: dict[str, list[SizeCurve]] = {}
             for curve in curves:
                 by_metric.setdefault(curve.metric, []).append(curve)
             for metric, some in by_metric.items():
-                findings = judge_size_curves(some, level=get_settings().confidence_level)
-                _draw(state, some, (), findings, key=f"table-{one.digest[:8]}-{metric}")
+                wanted, level = wanted_score(state, metric), get_settings().confidence_level
+                findings = judge_size_curves(some, target=wanted, level=level)
+                for start in range(0, len(some), _MOST):  # a table may hold any number of models
+                    part, key = some[start : start + _MOST], f"table-{digest[:8]}-{metric}"
+                    names = {each.model for each in part}
+                    said = [each for each in findings if each.subject in names]
+                    _draw(state, part, (), said, key=f"{key}-{start}" if start else key)
 
 
 def _read_table(name: str, content: bytes | Path) -> tuple[SizeCurve, ...]:
@@ -164,7 +218,7 @@ def _show_stop(state: AppState) -> None:
 
 def _grow(state: AppState, able: Sequence[Answer[Refit]], rows: Ground) -> list[Answer[SizeCurve]]:
     options = _options(state)
-    entries = [one.entry for one in able[:_MOST]]
+    entries = [one.entry for one in able]
     return fit_again(
         state,
         "sizes",
@@ -180,6 +234,7 @@ def _options(state: AppState) -> SizeOptions:
     now = state.studied
     return SizeOptions(
         metric=now.scored or None,
+        sizes=read_sizes(now.typed).sizes,
         n_sizes=now.sizes,
         n_splits=now.splits,
         n_repeats=now.repeats,
@@ -202,17 +257,26 @@ def _stages(
     return size_curve_in_stages(model, evalset, name, options, folds=folds, store=store, turn=turn)
 
 
-def size_findings(state: AppState, curves: Sequence[SizeCurve], evalset: EvalSet) -> list[Finding]:
-    """Verdicts on the curves that are complete, beside each other and the baseline."""
+def size_findings(state: AppState, curves: Sequence[SizeCurve], rows: Ground) -> list[Finding]:
+    """Verdicts on the curves that are complete, beside each other, the baseline and what is wanted.
+
+    The baseline is judged on the rows that are in folds.
+    """
     done = [one for one in curves if one.is_complete]
     if not done:
         return []
     metric = done[0].metric
     base = cached.computed(
-        "baseline score", (evalset.digest, metric), partial(baseline_score, evalset, metric)
+        "baseline score",
+        (*rows.key, metric),
+        partial(baseline_score, rows.evalset, metric, rows.folds.rows),
     )
-    baselines = {} if base is None else {metric: base}
-    return judge_size_curves(done, baselines=baselines, level=get_settings().confidence_level)
+    return judge_size_curves(
+        done,
+        baselines={} if base is None else {metric: base},
+        target=wanted_score(state, metric),
+        level=get_settings().confidence_level,
+    )
 
 
 def _draw(
@@ -234,9 +298,10 @@ def _draw(
             except NotApplicable as error:
                 why.append(f"{curve.model} is not continued: {error.reason}")
     show_findings(findings, key=key)
-    figure = plot_size_curves(curves, styles, projection=laws, theme=theme())
+    wanted = wanted_score(state, curves[0].metric)
+    figure = plot_size_curves(curves, styles, projection=laws, wanted=wanted, theme=theme())
     show_figure(marked(figure, "size_curve"), key=key, tables=tables)
-    _show_gains(laws)
+    _show_gains(laws, wanted)
     for sentence in why:
         st.caption(f":material/info: {plain(sentence)}")
     notes = [f"{one.model}: {note}" for one in curves for note in one.notes if note not in said]
@@ -248,12 +313,14 @@ def _draw(
             st.markdown("\n".join(f"- {plain(note)}" for note in dict.fromkeys(notes)))
 
 
-def _show_gains(laws: dict[str, Projection]) -> None:
-    """What more rows may bring, for each model that can be continued."""
+def _show_gains(laws: dict[str, Projection], wanted: float | None) -> None:
+    """What more rows may bring, for each model that can be continued, and what is wanted."""
     for name, law in laws.items():
+        reached = "" if wanted is None else when_reached(law, wanted)
         more = min(10_000, law.furthest - law.base)
         if more >= 1:
             with guard(name):
                 gain = law.gain(more)
                 close = " Whether they help at all is too close to call." * (gain.low <= 0)
-                st.markdown(f"**{plain(name)}**: {plain(gain.sentence)}{close}")
+                told = f" {plain(reached)}" if reached else ""
+                st.markdown(f"**{plain(name)}**: {plain(gain.sentence)}{close}{told}")

@@ -95,7 +95,7 @@ class AppState:
     explored : what is chosen on the pages about explanations.
     studied : what is chosen on the page about learning.
     told : what charts have said of the models.
-    next_page : where a click on a chart leads, once.
+    next_page : where a click on a chart leads, once; `next_place` : to which place on a page.
     began : the tab that each row of tabs on screen opened with.
     paused : slow questions to models that this person stopped.
     refitted : models that may be fitted again, each with all that was chosen for it.
@@ -143,6 +143,7 @@ class AppState:
     studied: Studied = field(default_factory=Studied)
     told: Told = field(default_factory=Told)
     next_page: str = ""
+    next_place: str = ""
     began: dict[str, str] = field(default_factory=dict)
     paused: set[tuple[Hashable, ...]] = field(default_factory=set)
     refitted: set[tuple[Hashable, ...]] = field(default_factory=set)
@@ -477,15 +478,18 @@ def widget_value(key: str) -> object:
     return st.session_state.get(key)
 
 
-def following(key: str, value: object, take: Callable[[Any], object]) -> dict[str, Any]:
+def following(
+    key: str, value: object, take: Callable[[Any], object], /, *, folded: bool = False, **start: Any
+) -> dict[str, Any]:
     """Arguments of a control that shows what the state holds; `take` is told a choice at once.
 
-    A control whose key or default follows the state, which learns of a choice only while the page
-    is drawn, is another one in the next run: the choice after that is made on one that is gone.
+    `start` : the control's own default, the same value. A browser is told only once what a control
+    was set to; one that has not made it by the next run takes the default for a person's choice.
+    `folded` : made only when its place is opened, so it is set in every run.
     """
-    if widget_value(key) != value:
+    if folded or (widget_value(key) != value and not (start and widget_value(key) is None)):
         st.session_state[key] = value
-    return {"key": key, "on_change": lambda: take(widget_value(key))}
+    return {"key": key, "on_change": lambda: take(widget_value(key)), **start}
 
 
 def forget_widgets(*prefixes: str) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from components.checking import Wrong, read_text, read_whole
-from components.chosen import Chosen, one_of, yes_or_no
+from components.checking import Wrong, read_text
+from components.chosen import Chosen, between, one_of, yes_or_no
 
 __all__ = ["DRAWN", "KINDS", "TABS", "TITLES", "Studied"]
 
@@ -23,16 +23,6 @@ DRAWN = ("overlay", "grid", "groups", "gap")
 KINDS = ("auto", "stratified", "k-fold", "group", "time")
 MOST_PATIENCE, MOST_FOLDS, MOST_REPEATS, MOST_SIZES, MOST_EPOCHS = 10_000, 20, 20, 20, 1_000
 MOST_BATCH, MOST_STOP = 100_000, 1_000
-
-
-def _between(low: int, high: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        n = read_whole(value, high)
-        if n < low:
-            raise Wrong
-        return n
-
-    return read
 
 
 def _share(value: Any) -> float:
@@ -54,8 +44,9 @@ class Studied(Chosen):
     metric, drawn, smoothing, patience, half, log_x, log_y, robust, rate : curves by epoch.
     layer, kind : what is looked at inside the network.
     scored : the metric of everything that is fitted again; "" = the usual one of the task.
+    wanted : scores that are to be reached, as JSON from metric to what was written.
     folds, splits, repeats : how rows are divided.
-    sizes : how many training sizes.
+    sizes : how many training sizes; typed : the sizes themselves, as a person wrote them.
     epochs, batch, stop : of networks: 0 = left out, as Keras has it, never early.
     grown, varied, crossed : whether curves by size, by parameter and cross-validation were asked.
     project : whether curves by size are continued.
@@ -82,10 +73,12 @@ class Studied(Chosen):
     layer: str = ""
     kind: str = ""
     scored: str = ""
+    wanted: str = ""
     folds: str = "auto"
     splits: int = 5
     repeats: int = 1
     sizes: int = 6
+    typed: str = ""
     epochs: int = 0
     batch: int = 0
     stop: int = 0
@@ -107,7 +100,7 @@ class Studied(Chosen):
         "metric": read_text,
         "drawn": one_of(*DRAWN),
         "smoothing": _share,
-        "patience": _between(1, MOST_PATIENCE),
+        "patience": between(1, MOST_PATIENCE),
         "half": yes_or_no,
         "log_x": yes_or_no,
         "log_y": yes_or_no,
@@ -116,13 +109,15 @@ class Studied(Chosen):
         "layer": read_text,
         "kind": read_text,
         "scored": read_text,
+        "wanted": read_text,
         "folds": one_of(*KINDS),
-        "splits": _between(2, MOST_FOLDS),
-        "repeats": _between(1, MOST_REPEATS),
-        "sizes": _between(2, MOST_SIZES),
-        "epochs": _between(0, MOST_EPOCHS),
-        "batch": _between(0, MOST_BATCH),
-        "stop": _between(0, MOST_STOP),
+        "splits": between(2, MOST_FOLDS),
+        "repeats": between(1, MOST_REPEATS),
+        "sizes": between(2, MOST_SIZES),
+        "typed": read_text,
+        "epochs": between(0, MOST_EPOCHS),
+        "batch": between(0, MOST_BATCH),
+        "stop": between(0, MOST_STOP),
         "grown": yes_or_no,
         "varied": yes_or_no,
         "crossed": yes_or_no,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dashboard.contracts import Finding
 
@@ -19,10 +19,14 @@ _OF_MODELS = ("size_curve", "folds", "network")  # what logs say is read from th
 
 @dataclass
 class Told:
-    """Chart → its findings when it was last drawn; `of`: the digest of the data they are about."""
+    """Chart → its findings when it was last drawn; `of`: the digest of the data they are about.
+
+    `plans`: digests of data and model → how that was last explained, while it is planned anew.
+    """
 
     by_chart: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     of: str = ""
+    plans: dict[tuple[str, str], Any] = field(default_factory=dict)
 
 
 def tell(state: AppState, chart: str, findings: Sequence[Finding]) -> None:

@@ -10,12 +10,13 @@ import heapq
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dashboard.errors import ModelError
 
-__all__ = ["Turns", "get_fitting_turns", "get_loading_turns", "get_turns"]
+__all__ = ["Stretch", "Turns", "get_fitting_turns", "get_loading_turns", "get_turns"]
 
 _STEP = 0.1  # seconds between two looks at whether somebody gave up
 
@@ -28,10 +29,15 @@ class Turns:
         self.room = self._free = room
         self._waiting: list[tuple[tuple[float, ...], int]] = []
         self._count = itertools.count()
+        self._kept: tuple[tuple[float, ...], float] = ((), 0.0)  # for whom, until when
 
     @contextmanager
-    def turn(self, rank: tuple[float, ...], cancelled: Callable[[], bool]) -> Iterator[None]:
+    def turn(
+        self, rank: tuple[float, ...], cancelled: Callable[[], bool], kept: float = 0.0
+    ) -> Iterator[None]:
         """Wait for a turn, and have it until the block ends.
+
+        `kept`: seconds for which the place then waits for somebody of this rank, or a lower one.
 
         Raises
         ------
@@ -43,12 +49,14 @@ class Turns:
         finally:
             with self._changed:
                 self._free += 1
+                if kept:
+                    self._kept = rank, time.monotonic() + kept
                 self._changed.notify_all()
 
     def _wait(self, me: tuple[tuple[float, ...], int], cancelled: Callable[[], bool]) -> None:
         with self._changed:
             heapq.heappush(self._waiting, me)
-            while self._waiting[0] != me or not self._free:
+            while self._waiting[0] != me or not self._free or self._is_kept_from(me[0]):
                 if cancelled():
                     self._waiting.remove(me)
                     heapq.heapify(self._waiting)
@@ -58,6 +66,33 @@ class Turns:
             heapq.heappop(self._waiting)
             self._free -= 1
             self._changed.notify_all()
+
+    def _is_kept_from(self, rank: tuple[float, ...]) -> bool:
+        whom, until = self._kept
+        return rank > whom and time.monotonic() < until
+
+
+class Stretch:
+    """Many turns of one piece of work in a row, then the others' stretches.
+
+    Were turns to go round one by one, more models than there are workers would each find its own
+    ended by the next, and would open it again for every fit.
+    """
+
+    def __init__(self, turns: Turns, seconds: float = 20.0) -> None:
+        self._turns, self._seconds = turns, seconds
+        self._lined_up = time.monotonic()
+        self._began: float | None = None
+
+    @contextmanager
+    def turn(self, cancelled: Callable[[], bool]) -> Iterator[None]:
+        """As `Turns.turn`: before the others for as long as a stretch lasts, then behind them."""
+        if self._began is not None and time.monotonic() - self._began > self._seconds:
+            self._lined_up, self._began = time.monotonic(), None
+        with self._turns.turn((self._lined_up,), cancelled, kept=_STEP):
+            if self._began is None:
+                self._began = time.monotonic()
+            yield
 
 
 _CORES = os.cpu_count() or 2

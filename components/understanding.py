@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from components import cached
+from components.column_editors import edit_columns
 from components.kind_panels import show_data_doubt, show_data_kind, show_kind
 from components.markup import plain
 from components.panels import show_table
@@ -193,22 +194,12 @@ def show_columns(state: AppState) -> None:
             "why": [roles.reasons.get(column, "") for column in before],
         }
     )
-    edited = st.data_editor(
-        listing,
-        hide_index=True,
-        key=f"role-editor-{state.version}",
-        disabled=["column", "type", "missing", "example", "why"],
-        column_config={
-            "role": st.column_config.SelectboxColumn("role", options=list(ROLES), required=True),
-            "missing": st.column_config.NumberColumn("missing", format="localized"),
-            "why": st.column_config.TextColumn("why", width="large"),
-        },
-    )
-    changes = [
-        (str(column), str(role))
-        for column, role in zip(edited["column"], edited["role"], strict=True)
-        if before[str(column)] != role
-    ]
+    look = {
+        "missing": st.column_config.NumberColumn("missing", format="localized"),
+        "why": st.column_config.TextColumn("why", width="large"),
+    }
+    after = edit_columns(listing, "role", ROLES, f"role-editor-{state.version}", config=look)
+    changes = [(column, role) for column, role in after.items() if before[column] != role]
     if changes:
         state.change_roles(changes)
         _apply(state)
@@ -227,6 +218,9 @@ def _example(column: pd.Series[Any]) -> str:
 
 def show_models(state: AppState) -> None:
     """What each model file was understood as; prediction files with their column mapping."""
+    if not state.entries and state.waiting:
+        st.info("No model is open yet: see what waits, above.", icon=":material/hourglass_top:")
+        return
     if not state.entries:
         st.info(
             "No models yet. Drop model files of any kind, or tables of predictions, into the "
@@ -336,22 +330,12 @@ def _corrected_scores(
             "score of": [_class_name(columns.scores, name) for name in table.columns],
         }
     )
-    edited = st.data_editor(
-        mapping,
-        hide_index=True,
-        disabled=["column"],
-        key=f"correct-scores-{entry.key}-{hash(str(columns))}",
-        column_config={
-            "score of": st.column_config.SelectboxColumn(
-                "score of", options=["", "positive class", *by_name]
-            )
-        },
-    )
+    key = f"correct-scores-{entry.key}-{hash(str(columns))}"
+    options = ["", "positive class", *by_name]
+    said = edit_columns(mapping, "score of", options, key, required=False)
     return {
-        str(column): by_name.get(str(of), columns.scores.get(str(column)))
-        if of != "positive class"
-        else None
-        for column, of in zip(edited["column"], edited["score of"], strict=True)
+        column: None if of == "positive class" else by_name.get(of, columns.scores.get(column))
+        for column, of in said.items()
         if of
     }
 

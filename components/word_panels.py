@@ -12,6 +12,8 @@ import streamlit as st
 
 from components.asking import Answer, Asked, Request, ask
 from components.attribution_panels import in_fours
+from components.explaining import blocks_of
+from components.leading import lead_to_rows_with
 from components.markup import plain
 from components.panels import show_figure
 from components.scene import Scene
@@ -19,11 +21,11 @@ from components.state import AppState
 from dashboard.contracts import Attributions, Label, Model
 from dashboard.data import EvalSet
 from dashboard.diagnostics.words import WordExplanation, compute_strongest_words, text_columns
-from dashboard.explanation import ExplainOptions, explain_words
+from dashboard.explanation import BlockStore, ExplainOptions, explain_words
 from dashboard.figures.words import plot_words, words_html
 from dashboard.settings import get_settings
 
-__all__ = ["has_text", "show_texts", "show_words", "words_alone"]
+__all__ = ["has_text", "read_texts_only", "show_texts", "show_words", "words_alone"]
 
 
 def has_text(state: AppState, found: Scene) -> bool:
@@ -49,6 +51,12 @@ def _reads_only(one: Attributions, texts: Sequence[str]) -> bool:
     return len(one.feature_names) == 1 and one.feature_names[0] in texts
 
 
+def read_texts_only(state: AppState, features: Sequence[tuple[str, ...]]) -> bool:
+    """Whether all models, each with these features, read one text and nothing else."""
+    texts = _texts(state)
+    return all(len(each) == 1 and each[0] in texts for each in features)
+
+
 def _explained(
     state: AppState, row: int, answers: Sequence[Answer[Attributions]]
 ) -> list[WordExplanation]:
@@ -59,7 +67,9 @@ def _explained(
             "words",
             (row, one.value.space.value),
             f"Words of row {row:,} for {one.entry.name}",
-            partial(_words, row, one.value.space.value, one.entry.name),
+            partial(
+                _words, row, one.value.space.value, one.entry.name, blocks_of(state, one.entry)
+            ),
         )
         for one in answers
     ]
@@ -70,10 +80,10 @@ def show_words(state: AppState, row: int, found: Scene) -> None:
     """The text once for each model that reads more, on one scale where units are the same."""
     texts = _texts(state)
     others = [one for one in found.answers if not _reads_only(one.value, texts)]
-    show_texts(_explained(state, row, others), found, "words")
+    show_texts(state, _explained(state, row, others), found, "words")
 
 
-def show_texts(texts: Sequence[WordExplanation], found: Scene, key: str) -> None:
+def show_texts(state: AppState, texts: Sequence[WordExplanation], found: Scene, key: str) -> None:
     """Texts in colour, then their strongest words side by side for models that read the same."""
     if texts:
         st.caption(
@@ -92,7 +102,14 @@ def show_texts(texts: Sequence[WordExplanation], found: Scene, key: str) -> None
         for start, part in in_fours(same):
             strongest = compute_strongest_words(part, _output(part[0], found))
             figure = plot_words(strongest, found.styles, theme=found.theme)
-            show_figure(figure, key=f"{key}-{at}-{start}", tables={one.model: one for one in part})
+            show_figure(
+                figure,
+                key=f"{key}-{at}-{start}",
+                tables={one.model: one for one in part},
+                on_pick=partial(lead_to_rows_with, state),
+            )
+    if texts:
+        st.caption("Click a bar to list the rows in which that word stands.")
 
 
 def _show_text(one: WordExplanation, texts: Sequence[WordExplanation], found: Scene) -> None:
@@ -115,10 +132,14 @@ def _words(
     row: int,
     space: str,
     name: str,
+    store: BlockStore,
     model: Callable[[], Model],
     evalset: EvalSet,
     asked: Asked[WordExplanation],
 ) -> None:
-    options = ExplainOptions(space=space, seed=get_settings().random_state)
+    settings = get_settings()
+    options = ExplainOptions(
+        space=space, seed=settings.random_state, level=settings.confidence_level
+    )
     with asked.turn(1, 0):
-        asked.post(explain_words(model(), evalset, name, row, options))
+        asked.post(explain_words(model(), evalset, name, row, options, store=store))

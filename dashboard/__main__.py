@@ -117,20 +117,12 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     explain.add_argument(
         "--rows", type=int, metavar="N", help="a random sample of so many rows (default: all)"
     )
-    explain.add_argument("--engine", default="", metavar="KEY", help="default: by cost")
+    _add_computing(explain)
     explain.add_argument(
         "--space",
         default="auto",
         metavar="UNIT",
         help="probability, log-odds, decision value or target unit (default: the model's own)",
-    )
-    explain.add_argument(
-        "--game",
-        default="auto",
-        help="path-dependent, interventional or expected gradients (default: by cost)",
-    )
-    explain.add_argument(
-        "--background", type=int, default=100, metavar="N", help="rows for unknown features"
     )
     explain.add_argument(
         "--format",
@@ -139,6 +131,37 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     explain.add_argument("--output", type=Path, metavar="FILE", help="write here, not to stdout")
     explain.set_defaults(command=_explain)
+
+
+def _add_computing(explain: argparse.ArgumentParser) -> None:
+    """The question, the engine, and what is drawn."""
+    explain.add_argument(
+        "--game",
+        default="auto",
+        help="path-dependent, interventional or expected gradients (default: by cost)",
+    )
+    explain.add_argument(
+        "--engine",
+        default="",
+        metavar="KEY",
+        help="one engine for all models: linear, xgboost, lightgbm, catboost, tree, "
+        "tree-interventional, bulk-tree, bulk-tree-interventional, exact, kernel, permutation or "
+        "gradients (default: by cost)",
+    )
+    explain.add_argument(
+        "--background", type=int, default=100, metavar="N", help="rows for unknown features"
+    )
+    explain.add_argument(
+        "--budget",
+        type=int,
+        default=0,
+        metavar="N",
+        help="draws for each row: coalitions (kernel), orders (permutation) or gradients "
+        "(default: each engine's own choice)",
+    )
+    explain.add_argument(
+        "--seed", type=int, help="of all that is drawn (default: setting `random_state`)"
+    )
 
 
 def _add_importances(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -321,8 +344,9 @@ def _explain_and_write(given: argparse.Namespace) -> int:
         given.game,
         given.engine,
         given.background,
-        get_settings().random_state,
+        get_settings().random_state if given.seed is None else given.seed,
         get_settings().confidence_level,
+        given.budget,
     )
     found, failures = [], []
     for name, path in _by_name(given.model).items():

@@ -26,14 +26,15 @@ from .diagnostics.two_way_effects import (
     TwoWayEffect,
     compute_accumulated_pair,
     compute_two_way,
-    near_pairs,
+    rows_of_pairs,
 )
 from .errors import NotApplicable, ParameterError
 from .evaluation import rows_for
 from .explainers.answers import Asked
 from .explainers.arranging import arrangement
 from .explainers.asking import ask
-from .explainers.effects import EffectAnswers, read_effects
+from .explainers.effects import EffectAnswers, EffectQuestion, ask_effects
+from .explainers.kept import BlockStore, KeptParts, parts_of
 from .explainers.lime import SurrogateAnswers, read_surrogates
 from .wording import count, listing, plural
 
@@ -60,6 +61,7 @@ class _Run:
     space: str
     seconds: float
     level: float
+    kept: KeptParts
 
     def column(self, feature: str) -> pd.Series[Any]:
         """The person's column of that name, for all rows."""
@@ -89,19 +91,12 @@ class _Run:
 
     def ask(self, features: Sequence[str], rows: Ints, values: Ints) -> EffectAnswers:
         """Answers to `rows` with `features` set to those of the rows `values`."""
-        arguments = {
-            "rows": rows.tolist(),
-            "columns": list(features),
-            "values": values.tolist(),
-            "space": self.space,
-            "asked": self.asked,
-            "seconds": self.seconds,
-        }
-        read = read_effects(len(rows), values.shape[-2])
-        answers: EffectAnswers = ask(
-            self.model, "effects", arguments, {"X": self.X}, read=read, array_bytes=1 << 30
+        return ask_effects(
+            self.model,
+            self.X,
+            EffectQuestion(tuple(features), rows, values, self.space, self.asked, self.seconds),
+            self.kept,
         )
-        return answers
 
     def told(self, output: Label, answers: EffectAnswers, n: int) -> Told:
         done = len(answers.own)
@@ -129,6 +124,7 @@ def _run(
     seconds: float,
     level: float,
     random_state: int,
+    store: BlockStore | None,
 ) -> _Run:
     check_level(level)
     if n_rows is not None and n_rows < 1:
@@ -139,8 +135,9 @@ def _run(
     most = min(evalset.n, MOST_ROWS, n_rows or evalset.n)
     # any beginning of these is a random sample, should the time be up
     rows = np.random.default_rng(random_state).permutation(evalset.n)[:most]
-    X = rows_for(model, evalset)
-    return _Run(model, evalset, name or model.info.kind, X, rows, str(space), seconds, level)
+    X, kept = rows_for(model, evalset), parts_of(store, model, evalset, "effects")
+    called = name or model.info.kind
+    return _Run(model, evalset, called, X, rows, str(space), seconds, level, kept)
 
 
 def feature_effects(
@@ -156,6 +153,7 @@ def feature_effects(
     seconds: float = 60.0,
     level: float = 0.95,
     random_state: int = 0,
+    store: BlockStore | None = None,
 ) -> list[FeatureEffect]:
     """One effect for each feature and output, feature by feature.
 
@@ -169,6 +167,7 @@ def feature_effects(
     n_points : values of a feature (pdp), or bins times two (ale).
     space : the unit; "auto" = probability where the model gives it.
     seconds : when so much time is gone, no further rows are asked for; the notes say so.
+    store : where finished blocks of answers are kept and found again, for models of files.
 
     Raises
     ------
@@ -180,7 +179,7 @@ def feature_effects(
         raise ParameterError(f"There is no kind of effect {kind!r}. Kinds: pdp, ale.")
     if n_points < 2:
         raise ParameterError(f"n_points must be at least 2, got {n_points}.")
-    run = _run(model, evalset, name, n_rows, space, seconds, level, random_state)
+    run = _run(model, evalset, name, n_rows, space, seconds, level, random_state, store)
     found = _partial if kind == "pdp" else _accumulated
     return [effect for feature in features for effect in found(run, feature, n_points)]
 
@@ -300,6 +299,7 @@ def two_way_effect(
     space: str = "auto",
     seconds: float = 60.0,
     random_state: int = 0,
+    store: BlockStore | None = None,
 ) -> list[TwoWayEffect]:
     """Two features together, one effect for each output; parameters as for `feature_effects`.
 
@@ -311,7 +311,7 @@ def two_way_effect(
     """
     if len(features) != 2 or features[0] == features[1]:
         raise ParameterError(f"Two different features are needed, got {listing(features, 4)}.")
-    run = _run(model, evalset, name, n_rows, space, seconds, 0.95, random_state)
+    run = _run(model, evalset, name, n_rows, space, seconds, 0.95, random_state, store)
     if kind == "pdp":
         return _partial_pair(run, features, n_points)
     return _accumulated_pair(run, features, n_points)
@@ -325,13 +325,13 @@ def _partial_pair(run: _Run, features: tuple[str, str], n_points: int) -> list[T
     )
     pairs = np.stack([np.repeat(first.rows, len(second)), np.tile(second.rows, len(first))], axis=1)
     answers = run.ask(features, run.rows, pairs)
-    near = near_pairs((first, second), (places_of(columns[0])[1], places_of(columns[1])[1]))
+    where = rows_of_pairs((first, second), (places_of(columns[0])[1], places_of(columns[1])[1]))
     return [
         compute_two_way(
             (first, second),
             changed.reshape(len(own), len(first), len(second)),
             own,
-            near,
+            where,
             run.told(output, answers, len(run.rows)),
         )
         for output, changed, own in _arranged(answers, run.evalset.target)
@@ -362,14 +362,14 @@ def _accumulated_pair(run: _Run, features: tuple[str, str], n_points: int) -> li
     )
     answers = run.ask(features, rows, values)
     done = len(answers.own)
-    near = near_pairs((first, second), (one, other))
+    where = rows_of_pairs((first, second), (one, other))
     return [
         compute_accumulated_pair(
             (first, second),
             (i[:done], j[:done]),
             changed.reshape(done, 2, 2),
             own,
-            near,
+            where,
             run.told(output, answers, len(rows)),
         )
         for output, changed, own in _arranged(answers, run.evalset.target)
@@ -387,7 +387,9 @@ def lime_surrogates(
     n_reference: int = 5_000,
     space: str = "auto",
     seconds: float = 60.0,
+    level: float = 0.95,
     random_state: int = 0,
+    store: BlockStore | None = None,
 ) -> list[LocalSurrogate]:
     """LIME for one row, a linear model for each output; other parameters as `feature_effects`.
 
@@ -407,7 +409,7 @@ def lime_surrogates(
         raise ParameterError(f"There is no row {row}; rows go from 0 to {evalset.n - 1:,}.")
     if min(n_features, n_samples, n_reference) < 1:
         raise ParameterError("n_features, n_samples and n_reference must be at least 1.")
-    run = _run(model, evalset, name, n_reference, space, seconds, 0.95, random_state)
+    run = _run(model, evalset, name, n_reference, space, seconds, level, random_state, store)
     arguments = {
         "row": int(row),
         "reference": run.rows.tolist(),
@@ -419,7 +421,7 @@ def lime_surrogates(
         "asked": run.asked,
     }
     answers: SurrogateAnswers = ask(
-        model, "lime", arguments, {"X": run.X}, read=read_surrogates(n_samples)
+        model, "lime", arguments, {"X": run.X}, read=read_surrogates(n_samples), kept=run.kept
     )
     return _surrogates(run, row, answers, n_samples)
 
@@ -450,6 +452,7 @@ def _surrogates(
             rules=rules,
             n=answers.n,
             n_reference=len(run.rows),
+            level=run.level,
         )
         for at, output in enumerate(shown.names)
     ]

@@ -23,16 +23,18 @@ from .evaluation import as_evalset, as_model, named, read_helpers, rows_for
 from .explainers.answers import Asked
 from .explainers.asking import ask
 from .explainers.blocks import PlanAnswer, read_plan
+from .explainers.kept import BlockStore, parts_of
 from .explainers.ordering import background_of, background_positions, stratified_order
 from .explainers.plans import ExplainOptions, Plan, choose_game
-from .explainers.running import Run
-from .explainers.staging import BlockStore, Collected, most_rows
+from .explainers.running import Run, promised_seconds
+from .explainers.staging import Collected, most_rows
 from .explainers.subjects import FloatArray, IntArray
 from .frames import Frame, FrameError
 from .settings import Settings, get_settings
 from .wording import count, listing
 
 __all__ = [
+    "MEASURED_ROWS",
     "BlockStore",
     "ExplainOptions",
     "Plan",
@@ -44,6 +46,7 @@ __all__ = [
     "interaction_values",
     "offered_units",
     "plan_explanation",
+    "promised_seconds",
     "read_evalset",
     "stratified_order",
 ]
@@ -51,13 +54,23 @@ __all__ = [
 MEASURED_ROWS = 20
 # Interaction values that are held at once, and that one call answers with.
 MOST_PAIRS, PAIRS_OF_CALL = 64 << 20, 4 << 20
+KEPT_PAIRS = 250  # rows of a call, where its answer is kept
 
 
 # ---- planning --------------------------------------------------------------------------------
 
 
-def plan_explanation(model: Model, evalset: EvalSet, options: ExplainOptions | None = None) -> Plan:
+def plan_explanation(
+    model: Model,
+    evalset: EvalSet,
+    options: ExplainOptions | None = None,
+    *,
+    sampler: str = "",
+) -> Plan:
     """Ask a model which engines can explain it, with the times of the best ones measured.
+
+    `sampler`: the engine of `explainers.plans.SAMPLERS` where one of them is to answer at all;
+    models into which an engine looks are answered by that one.
 
     Raises
     ------
@@ -66,11 +79,13 @@ def plan_explanation(model: Model, evalset: EvalSet, options: ExplainOptions | N
     """
     options = options or ExplainOptions()
     background = background_positions(evalset, options.n_background, options.seed)
-    found = _asked_plan(model, evalset, options, background)
+    found = _asked_plan(model, evalset, options, background, engine=options.engine or sampler)
     game = choose_game(found, options)
-    return Plan(
-        found, options, game, background_of(evalset, background, game), background, evalset.n
-    )
+    unknown = background_of(evalset, background, game)
+    plan = Plan(found, options, game, unknown, background, evalset.n)
+    if not options.engine and sampler in [one.key for one in plan.samplers]:
+        return replace(plan, options=replace(options, engine=sampler))
+    return plan
 
 
 def offered_units(
@@ -88,7 +103,7 @@ def offered_units(
 
 
 def _asked_plan(
-    model: Model, evalset: EvalSet, options: ExplainOptions, background: IntArray, **more: bool
+    model: Model, evalset: EvalSet, options: ExplainOptions, background: IntArray, **more: Any
 ) -> PlanAnswer:
     rows = rows_for(model, evalset)
     few = stratified_order(evalset, options.seed)[:MEASURED_ROWS]
@@ -105,6 +120,7 @@ def _told(evalset: EvalSet, options: ExplainOptions, background: IntArray) -> di
         "space": options.space,
         "seed": options.seed,
         "budget": options.budget or None,
+        "level": options.level,
     }
 
 
@@ -220,12 +236,14 @@ def interaction_values(
     *,
     n_rows: int = 500,
     positions: Sequence[int] | IntArray | None = None,
+    store: BlockStore | None = None,
 ) -> tuple[FloatArray, Attributions]:
     """What pairs of features add together, for tree models, and the values they sum to.
 
     Parameters
     ----------
     n_rows : of the stratified order, where no `positions` are given.
+    store : where finished parts are kept and found again, for models of files.
 
     Returns
     -------
@@ -247,8 +265,9 @@ def interaction_values(
     most = max(1, MOST_PAIRS // (f * f * k))
     wanted = len(order) if positions is not None else min(n_rows, len(order))
     order = order[: min(wanted, most)]
-    run = _run(model, evalset, name, plan, None, order)
-    found = run.interactions(max(1, PAIRS_OF_CALL // (max(f, plan.found.n_columns) ** 2 * k)))
+    run = _run(model, evalset, name, plan, store, order)
+    size = PAIRS_OF_CALL // (max(f, plan.found.n_columns) ** 2 * k)
+    found = run.interactions(max(1, size if store is None else min(size, KEPT_PAIRS)))
     attributions = run.attributions()
     if len(order) < wanted:
         note = f"{count(len(order))} of {count(wanted)} rows: more pairs cannot be held at once."
@@ -290,6 +309,7 @@ def explain_words(
     options: ExplainOptions | None = None,
     *,
     column: str = "",
+    store: BlockStore | None = None,
 ) -> WordExplanation:
     """What each word of a text adds to the answer for one row; all other columns stay as they are.
 
@@ -313,6 +333,8 @@ def explain_words(
         space=options.space,
         column=column,
         random_state=options.seed,
+        level=options.level,
+        kept=parts_of(store, model, evalset, "words"),
     )
 
 

@@ -57,6 +57,8 @@ OPTIONS: dict[str, str | int | bool | list[str]] = {
     "server.fileWatcherType": "none",
     "server.runOnSave": False,
     "browser.gatherUsageStats": False,
+    # controls are told what the state holds twice: see components/state.py, `following`
+    "global.disableWidgetStateDuplicationWarning": True,
     "client.showErrorDetails": "none",
     "client.showErrorLinks": False,
     "client.toolbarMode": "minimal",

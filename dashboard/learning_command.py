@@ -122,8 +122,8 @@ def _add_kinds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sizes",
         metavar="N",
-        help="curve by training size with N sizes, or with these: 100,500,1.0 (rows or shares); "
-        "what is drawn where nothing else is asked for, with 6",
+        help="curve by training size with N sizes, or with these: 100,500,0.25,1.0 (rows or "
+        "shares); what is drawn where nothing else is asked for, with 6",
     )
     parser.add_argument(
         "--parameter", default="", metavar="NAME", help="curve by this parameter of the models"
@@ -144,6 +144,18 @@ def _add_kinds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metric", metavar="NAME", help="metric (default: all in logs; the usual one of the task)"
     )
+    parser.add_argument(
+        "--wanted",
+        type=float,
+        metavar="SCORE",
+        help="score in that metric that you want to reach: a line in curves by training size, and "
+        "a verdict on each model there and across folds",
+    )
+    _add_division(parser)
+
+
+def _add_division(parser: argparse.ArgumentParser) -> None:
+    """How rows are divided, and how the models are fitted and read."""
     parser.add_argument("--splits", type=int, default=5, metavar="N", help="folds (default: 5)")
     parser.add_argument(
         "--repeats", type=int, default=1, metavar="N", help="divide anew so often (default: 1)"
@@ -211,9 +223,12 @@ def _options(given: argparse.Namespace) -> LearningOptions:
         )
     if given.values and not given.parameter:
         raise ParameterError("--values are those of --parameter: give its name.")
+    if given.wanted is not None and not (given.model or given.size_table):
+        raise ParameterError("--wanted is a score of models: give --model or --size-table.")
     return LearningOptions(
         kinds=tuple(kinds),
         metric=given.metric,
+        wanted=given.wanted,
         sizes=_sizes(given.sizes) if given.sizes is not None else 6,
         parameter=given.parameter,
         values=tuple(_value(text) for text in given.values.split(",")) if given.values else (),
@@ -228,18 +243,17 @@ def _options(given: argparse.Namespace) -> LearningOptions:
 
 
 def _sizes(text: str) -> int | tuple[float, ...]:
-    """`6` is how many; `100,500` and `0.1,1.0` are the sizes themselves."""
-    try:
-        found = [float(part) if "." in part else int(part) for part in text.split(",")]
-    except ValueError as error:
+    """`6` is how many; `100,500` and `10%,1.0` are the sizes themselves."""
+    from .learning.size_texts import read_sizes
+
+    written = read_sizes(text)
+    if written.unread or not written.sizes:
+        what = f" {written.problem}" if written.unread else ""
         raise ParameterError(
-            f"--sizes {text}: write how many sizes, or rows or shares as 100,500,1.0."
-        ) from error
-    if len(found) == 1 and isinstance(found[0], int):
-        if found[0] < 1:
-            raise ParameterError(f"--sizes {text}: at least one size is needed.")
-        return found[0]
-    return tuple(found)
+            f"--sizes {text}: write how many sizes, or rows or shares as 100,500,1.0.{what}"
+        )
+    only = written.sizes[0]
+    return only if len(written.sizes) == 1 and isinstance(only, int) else written.sizes
 
 
 def _value(text: str) -> bool | int | float | str | None:

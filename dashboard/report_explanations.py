@@ -24,7 +24,7 @@ from .report import package_versions, safe_csv, write_rendered
 from .report_html import Section, bullet_list, facts_table, section_part, whole_page
 from .report_scores import escaped
 from .settings import get_settings
-from .wording import count, listing, number, plural
+from .wording import count, listing, number, percent, plural
 
 __all__ = ["FORMATS", "render_explanations", "write_explanations"]
 
@@ -46,8 +46,8 @@ def how_made(one: Attributions) -> list[tuple[str, str]]:
         ),
     ]
     if one.errors is not None and one.errors.size:
-        middle = float(np.median(1.96 * one.errors))
-        rows.append(("Median half-width of the 95 % intervals", number(middle)))
+        middle = number(float(np.median(one.spread())))
+        rows.append((f"Median half-width of the {percent(one.level)} intervals", middle))
     return rows
 
 
@@ -102,7 +102,11 @@ def _one_as_json(one: Attributions) -> dict[str, Any]:
         "engine": one.engine,
         "method": one.method,
         "exact": one.exact,
-        "background": {"n": one.background.n, "how": one.background.how},
+        "background": {
+            "n": one.background.n,
+            "how": one.background.how,
+            "rows": list(one.background.rows),
+        },
         "rows_given": one.n_given,
         "additivity_error": one.additivity_error,
         "tolerance": one.tolerance,

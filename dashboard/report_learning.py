@@ -13,6 +13,7 @@ from .contracts import SEVERITIES, Finding, SearchResults, worst_severity
 from .diagnostics.epochs import EpochCurve
 from .diagnostics.layer_histograms import compute_layer_curves
 from .diagnostics.projections import Projection
+from .diagnostics.search_rounds import compute_rounds
 from .errors import NotApplicable, ParameterError
 from .figures import (
     plot_epoch_curves,
@@ -26,6 +27,7 @@ from .figures import (
     plot_search_lines,
     plot_search_map,
     plot_search_parameter,
+    plot_search_rounds,
     plot_search_times,
     plot_search_training,
     plot_size_curves,
@@ -75,6 +77,7 @@ def _json(found: Learning, facts: Mapping[str, Any]) -> str:
         ],
         "epochs": [_epochs_as_json(one) for one in found.epochs],
         "rate_searches": [_rates_as_json(one) for one in found.rate_searches],
+        "wanted": found.wanted,
         "sizes": [_curve_as_json(one, "sizes", found) for one in found.sizes],
         "parameters": [_curve_as_json(one, "values", found) for one in found.parameters],
         "folds": [_folds_as_json(one) for one in found.folds],
@@ -239,7 +242,9 @@ def _sections(found: Learning) -> Iterator[Section]:
             figure
             for group in _parts(found.sizes)
             for figure in (
-                plot_size_curves(group, styles, projection=laws_of(found, group)),
+                plot_size_curves(
+                    group, styles, projection=laws_of(found, group), wanted=found.wanted
+                ),
                 plot_fit_times(group, styles),
             )
         )
@@ -283,6 +288,7 @@ def _search_figures(search: SearchResults) -> tuple[go.Figure, ...]:
         plots.append(lambda: plot_search_map(search, names[0], names[1]))
     elif names:
         plots.append(lambda: plot_search_parameter(search, names[0]))
+    plots.append(lambda: plot_search_rounds(search, compute_rounds(search)))
     plots += [lambda: plot_search_times(search), lambda: plot_search_training(search)]
     return _drawn(*plots)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,17 @@ import numpy as np
 from .contracts import Finding
 from .diagnostics.epochs import EpochCurve
 from .diagnostics.projections import Projection
+from .diagnostics.run_settings import settings_of_runs
+from .diagnostics.search_rounds import compute_rounds
+from .diagnostics.wanted_scores import when_reached
+from .errors import NotApplicable
 from .figures.epoch_captions import caption_curves
 from .figures.parameter_curves import caption_parameter_curves
 from .figures.search_captions import caption_lines, statuses_words
 from .figures.size_curves import caption_size_curves
 from .learning.gathered import Learning
 from .settings import get_settings
-from .wording import MISSING, count, number, percent, plural
+from .wording import MISSING, count, number, percent, plural, shorten
 
 __all__ = [
     "SEVERITY_WORDS",
@@ -30,6 +35,7 @@ __all__ = [
 ]
 
 SEVERITY_WORDS = {"good": "Good", "info": "Note", "warning": "Warning", "problem": "Problem"}
+MOST_SETTINGS = 8  # columns beside the run
 ROUNDING = 1e-12  # of a mean: a spread below is that of the last digits
 
 
@@ -95,6 +101,8 @@ def _size_lines(found: Learning) -> Iterator[str]:
                 law = laws[curve.model]
                 more = min(law.base, law.furthest - law.base)
                 yield f"  {law.sentence} {law.gain(more).sentence if more > 0 else ''}".rstrip()
+                if found.wanted is not None and (when := when_reached(law, found.wanted)):
+                    yield f"  {when}"
             elif curve.model in found.withheld:
                 yield f"  Not drawn on: {found.withheld[curve.model]}"
         yield ""
@@ -144,6 +152,21 @@ def _epoch_lines(found: Learning) -> Iterator[str]:
         yield ""
 
 
+def _setting_lines(found: Learning) -> Iterator[str]:
+    """What each run was set to, those that differ first."""
+    table = settings_of_runs(found.runs)
+    if table.shape[1] < 2:
+        return
+    drawn = table.columns[: 1 + MOST_SETTINGS]
+    more = table.shape[1] - len(drawn)
+    beyond = f" ({MOST_SETTINGS} of {table.shape[1] - 1}; all are in JSON)" if more else ""
+    yield f"Settings of the runs{beyond}:"
+    rows = [[shorten(str(one), 24) for one in drawn]]
+    rows += [[shorten(str(one), 40) for one in row] for row in table[drawn].to_numpy()]
+    yield from _grid(rows)
+    yield ""
+
+
 def _epoch_row(curve: EpochCurve) -> list[str]:
     stop = curve.early_stop
     best = MISSING if curve.best is None else f"{curve.unit} {count(curve.best)}"
@@ -156,12 +179,15 @@ def _search_lines(found: Learning) -> Iterator[str]:
         yield f"{one.name} ({one.source}): {statuses_words(one)}"
         if one.scores:
             yield f"  {caption_lines(one, one.score())}"
+        with suppress(NotApplicable):  # it has no rounds
+            yield f"  Round by round: {compute_rounds(one).sentence}"
         yield from (f"  - {note}" for note in one.notes)
         yield ""
 
 
 def text_of(found: Learning) -> str:
-    lines = [*_finding_lines(found), *_epoch_lines(found), *_size_lines(found)]
+    lines = [*_finding_lines(found), *_epoch_lines(found), *_setting_lines(found)]
+    lines += _size_lines(found)
     lines += [*_parameter_lines(found), *_fold_lines(found), *_search_lines(found)]
     lines += [f"- {note}" for note in dict.fromkeys(notes_of(found))]
     return "\n".join(lines).rstrip() + "\n"

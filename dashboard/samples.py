@@ -53,6 +53,7 @@ class Sample:
     threshold : where the common threshold control starts, in [0, 1].
     headline : file name of the model to look at first.
     histories : training histories of the networks, CSV and JSON.
+    size_tables : tables of training sizes and scores.
     digests, sizes : file name → hex sha-256, bytes.
     n_rows, n_evaluated : rows of the data file, rows of the evaluated part.
     weak_slice : `loans`: where a weakness was planted, empty elsewhere.
@@ -71,6 +72,7 @@ class Sample:
     headline: str
     models: tuple[SampleModel, ...]
     histories: tuple[str, ...]
+    size_tables: tuple[str, ...]
     digests: Mapping[str, str]
     sizes: Mapping[str, int]
     n_rows: int
@@ -178,6 +180,7 @@ def _sample(entry: Mapping[str, Any], folder: Path) -> Sample:
         headline=entry["headline"],
         models=tuple(_model(model) for model in entry["models"]),
         histories=tuple(entry.get("histories", ())),
+        size_tables=tuple(entry.get("size_tables", ())),
         digests={name: facts["sha256"] for name, facts in files.items()},
         sizes={name: facts["bytes"] for name, facts in files.items()},
         n_rows=entry["n_rows"],

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LONGEST",
     "count",
+    "duration",
     "headline_binary",
     "headline_multiclass",
     "headline_regression",
@@ -114,10 +115,18 @@ def plural(n: float, noun: str) -> str:
     return f"{count(n)} {noun}{ending}"
 
 
+def duration(seconds: float) -> str:
+    """A time that is about so long: `under 1 s`, `12 s`, `7 min`, `2.5 h`."""
+    if round(seconds) < 90:
+        return "under 1 s" if seconds < 0.75 else f"{round(seconds)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
+
+
 def percent(share: float, digits: int = 2) -> str:
     """A share as a percentage: `9.0 %`, `18 %`, `99.6 %`; 100 % only when it is all of them.
 
-    What lies within .01 % of none or all is `<.01 %` or `>99.99 %`.
+    What lies within .01 % of none or all is `<0.01 %` or `>99.99 %`. Below 1 % the zero stays: at a
+    glance `.70 %` is 70 %.
     """
     value = float(share) + 0.0  # no −0
     if math.isnan(value):
@@ -126,14 +135,13 @@ def percent(share: float, digits: int = 2) -> str:
         return f"{value * 100:.0f} %"
     sign, size = ("−" if value < 0 else ""), abs(value) * 100
     if size < 0.01:
-        return f"{sign}<.01 %"
+        return f"{sign}<0.01 %"
     decimals = _decimals(size, digits)
     while size < 100 and round(size, decimals) >= 100 and decimals < 2:
         decimals += 1
     if size < 100 and round(size, decimals) >= 100:
         return f"{sign or '>'}99.99 %"
-    text = f"{size:,.{decimals}f}"
-    return f"{sign}{text[1:] if text.startswith('0.') else text} %"
+    return f"{sign}{size:,.{decimals}f} %"
 
 
 def points(difference: float) -> str:
@@ -432,7 +440,7 @@ def other_threshold(now: Counts, best: Counts, model: str) -> str:
     """What the F1-best threshold would change, where it changes F1 by .02 or more; else ""."""
     if not (best.f1 - now.f1 >= 0.02) or math.isinf(best.threshold):
         return ""
-    why = "The threshold is to blame" if best.recall > now.recall else "Better balanced"
+    why = "Another threshold helps" if best.recall > now.recall else "Better balanced"
     return (
         f"{why}: at {threshold(best.threshold)} {shorten(model, 28)} would "
         f"miss {percent(1 - best.recall)}, not {percent(1 - now.recall)}, "

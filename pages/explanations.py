@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from components import attribution_panels, closer_panels, loading, panels, state
+from components import attribution_panels, closer_panels, leading, loading, panels, state
 from components.scene import scene
 
 session = state.app_state()
@@ -14,6 +14,7 @@ with panels.guard_page("The explanation"):
     found = scene(session)
     attribution_panels.show_headline(found, answer)
     attribution_panels.show_beeswarms(session, found)
+leading.arrive(session, leading.ONE_FEATURE)
 st.header("One feature", anchor=False)
 with panels.guard("The dependence"):
     attribution_panels.show_dependence(session, found)

@@ -6,6 +6,10 @@ from components import loading, log_verdicts, state, understanding
 
 session = state.app_state()
 st.title("What are we looking at?")
+st.caption(
+    "Sidelight shows trained models side by side on your data: where each is wrong, how sure that "
+    "is, and what to do next."
+)
 loading.show_samples(session)
 loading.show_uploads(session)
 loading.show_way_in(session)

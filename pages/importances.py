@@ -21,9 +21,11 @@ answer = st.container()
 with panels.guard_page("The importances"):
     importances, found, waiting = importance_panels.measured(session)
     importance_panels.show_headline(importances, waiting, answer)
-    importance_panels.show_importances(session, importances, found)
+    importance_panels.show_importances(session, importances)
 with panels.guard("The dependence"):
     attribution_panels.show_clicked_feature(session, found)
+with panels.guard("How it was measured"):
+    importance_panels.show_measuring(importances, found)
 with panels.guard("The agreement"):
     importance_agreement.show_agreement(session, importances, waiting)
 with panels.guard("Training against evaluation"):

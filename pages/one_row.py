@@ -2,7 +2,16 @@
 
 import streamlit as st
 
-from components import cached, loading, panels, picking_panels, progress, row_panels, state
+from components import (
+    cached,
+    leading,
+    loading,
+    panels,
+    picking_panels,
+    progress,
+    row_panels,
+    state,
+)
 
 session = state.app_state()
 st.title("Why this row?")
@@ -13,6 +22,7 @@ with panels.guard_page("The rows"):
     progress.wait_for_answers(session)
     answers = cached.answers(session)
     panels.show_failures(answers.failures)
+    leading.arrive(session, leading.ROWS)
     row = picking_panels.choose_row(session, answers)
 with panels.guard_page("The explanation"):
     found = row_panels.show_row(session, row, answer, answers)

@@ -24,11 +24,16 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import (
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    StandardScaler,
+)
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeRegressor
 
-from . import networks, stories, synthetic
+from . import growing, networks, stories, synthetic
 from .writing import write_csv, write_npz, write_parquet, write_skops
 
 Entry = dict[str, Any]
@@ -192,6 +197,8 @@ def make_digits(folder: Path) -> Entry:
     }
     for file, model in models.items():
         write_skops(folder / f"{file}.skops", model.fit(flat, y[train]))
+    write_skops(folder / "hidden_16.skops", growing.fit_network(flat, y[train]))
+    growing.write_sizes(folder, bunch.data, bunch.target)
     networks.train_digits(folder, X[train], y[train])
     stories.train_stories(folder, bunch.images, bunch.target)
     return {
@@ -212,7 +219,9 @@ def make_digits(folder: Path) -> Entry:
             _model("linear.skops", "Logistic regression"),
             _model("forest.skops", "Random forest"),
             _model("network.keras", "Small convolution network"),
+            _model("hidden_16.skops", growing.NAME),
         ],
+        "size_tables": [growing.TABLE],
         "histories": ["network_history.csv", "network_history.json", stories.ARCHIVE],
     }
 
@@ -327,6 +336,38 @@ def make_diabetes(folder: Path) -> Entry:
             _model("tree.skops", "Unpruned tree"),
             _model("forest.skops", "Random forest"),
             _model("boosting.skops", "Gradient boosting"),
+        ],
+    }
+
+
+def make_parabola(folder: Path) -> Entry:
+    """One split cannot tell the right degree from the one that is too flexible."""
+    frame = synthetic.make_parabola()
+    frame["split"] = _split(len(frame), 0.2, None, 10)
+    write_csv(folder / "parabola.csv", frame)
+    train = frame[frame["split"] == "train"]
+    for degree in (1, 2, 10):
+        powers = PolynomialFeatures(degree, include_bias=False)
+        model = make_pipeline(powers, StandardScaler(), LinearRegression())
+        write_skops(folder / f"degree_{degree}.skops", model.fit(train[["x"]], train["y"]))
+    return {
+        "key": "parabola",
+        "title": "Noisy parabola",
+        "sentence": "On one split the correct parabola looks as overfitted as a polynomial of "
+        "degree 10. On Learning, folds that are repeated 5 times tell the three models apart.",
+        "task": "regression",
+        "data": "parabola.csv",
+        "target": ["y"],
+        "pos_label": None,
+        "roles": {"split": "split", "ignore": []},
+        "split_value": "test",
+        "threshold": 0.5,
+        "headline": "degree_2.skops",
+        "features": ["x"],
+        "models": [
+            _model("degree_1.skops", "Line"),
+            _model("degree_2.skops", "Parabola"),
+            _model("degree_10.skops", "Polynomial of degree 10"),
         ],
     }
 
@@ -453,6 +494,7 @@ RECIPES: dict[str, Callable[[Path], Entry]] = {
     "digits": make_digits,
     "five": make_five,
     "diabetes": make_diabetes,
+    "parabola": make_parabola,
     "demand": make_demand,
     "churn_predictions": make_churn,
 }

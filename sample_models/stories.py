@@ -20,7 +20,7 @@ from .event_logs import event_log
 from .networks import seeded_keras
 from .writing import write_zip
 
-__all__ = ["ARCHIVE", "STORIES", "Story", "train_stories", "train_story"]
+__all__ = ["ARCHIVE", "STORIES", "Story", "log_of", "train_stories", "train_story"]
 
 ARCHIVE = "training_runs.zip"
 WRONG = 0.15  # share of labels drawn anew, in both parts, for the three sizes of a network
@@ -170,6 +170,14 @@ def _events(history: History, arrays: Arrays) -> dict[str, bytes]:
     }
 
 
+def log_of(story: Story, history: History, arrays: Arrays) -> dict[str, bytes]:
+    """The files of one training, by their places in the archive."""
+    if story.has_histograms:
+        logs = _events(history, arrays)
+        return {f"{story.name}/{name}": content for name, content in logs.items()}
+    return {f"{story.name}.csv": _csv(history)}
+
+
 def train_stories(folder: Path, X: np.ndarray, y: np.ndarray) -> None:
     """Train all of them and write their logs; `X` `(n, 8, 8)` pixels from 0 to 16."""
     members: dict[str, bytes] = {}
@@ -177,9 +185,5 @@ def train_stories(folder: Path, X: np.ndarray, y: np.ndarray) -> None:
         history, arrays, loss = train_story(story, X, y)
         if story.dropout:
             print(f"  {story.name}: logged {history['loss'][-1]:.3f}, measured {loss:.3f}")
-        if story.has_histograms:
-            logs = _events(history, arrays)
-            members |= {f"{story.name}/{name}": content for name, content in logs.items()}
-        else:
-            members[f"{story.name}.csv"] = _csv(history)
+        members |= log_of(story, history, arrays)
     write_zip(folder / ARCHIVE, members)

@@ -1,4 +1,4 @@
-"""The synthetic tables: loans, an hourly demand series, churn. Seeds are fixed."""
+"""The synthetic tables: loans, a noisy parabola, hourly demand, churn. Seeds are fixed."""
 
 from __future__ import annotations
 
@@ -176,3 +176,13 @@ def make_churn() -> pd.DataFrame:
     draw = (rng.random(n)[:, None] > share.cumsum(axis=1)).sum(axis=1)
     frame["outcome"] = pd.Series(["downgrades", "leaves", "stays"])[draw].to_numpy()
     return frame
+
+
+def make_parabola() -> pd.DataFrame:
+    """100 points of y = x²/2 + x + 2 with noise of standard deviation 1: the numbers of the book.
+
+    Géron, Hands-On Machine Learning, chapter 4, with the seed of its notebook.
+    """
+    rng = np.random.RandomState(42)
+    x = 6 * rng.rand(100) - 3
+    return pd.DataFrame({"x": x, "y": 0.5 * x**2 + x + 2 + rng.randn(100)})

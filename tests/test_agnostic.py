@@ -243,12 +243,12 @@ def test_stratified_mean_by_hand() -> None:
 
 def test_neighbours_mean_by_hand() -> None:
     few = np.array([[0.0], [0.0], [3.0], [3.0]])
-    mean, error = neighbours_mean(few, np.arange(4))
+    mean, error = neighbours_mean(few)
     plain = few.std(ddof=1) / 2  # few draws: as if they were not sorted
     assert mean[0] == 1.5
     assert error[0] / plain == pytest.approx(3.182446305284263 / 1.959963984540054)  # t of 3
     many = np.repeat([[0.0], [3.0]], 20, axis=0)
-    _, error = neighbours_mean(many, np.arange(40))
+    _, error = neighbours_mean(many)
     steps = np.sqrt(3.0**2 / 2 / (39 * 40))
     assert error[0] / steps == pytest.approx(2.022690911734728 / 1.959963984540054)  # t of 39
 

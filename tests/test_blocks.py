@@ -14,8 +14,6 @@ from dashboard.contracts import OutputSpace
 from dashboard.explainers.blocks import (
     Block,
     PlanAnswer,
-    block_bytes,
-    block_of_bytes,
     encode_block,
     encode_plan,
     read_block,
@@ -122,15 +120,6 @@ def test_a_block_comes_back() -> None:
     assert (found.engine, found.notes, found.refused) == ("exact", ("n",), {"tree": "no trees"})
     sampled = replace(BLOCK, exact=False, errors=np.full_like(VALUES, 0.1))
     np.testing.assert_array_equal(read(sent(sampled)).errors, sampled.errors)
-
-
-def test_a_stored_block_comes_back_and_a_damaged_one_does_not() -> None:
-    content = block_bytes(BLOCK)
-    stored = partial(block_of_bytes, asked=4, n_features=2, n_outputs=2)
-    np.testing.assert_array_equal(stored(content).values, VALUES)
-    for damaged in (content[:-1], b"", b"SLf1", content[::-1]):
-        with pytest.raises(FrameError):
-            stored(damaged)
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,16 @@ def test_names_are_shown_as_text(page: Any, server: Server, wine: Path, tmp_path
     _clean(page)
 
 
-SAMPLES = ("loans", "cancer", "digits", "five", "diabetes", "demand", "churn_predictions")
+SAMPLES = (
+    "loans",
+    "cancer",
+    "digits",
+    "five",
+    "diabetes",
+    "parabola",
+    "demand",
+    "churn_predictions",
+)
 
 
 # the others' pages are drawn without a browser in test_pages.py

@@ -25,6 +25,7 @@ _A_MARK = """([text, wanted]) => {
             const name = axis => layout[axis.replace(/^([xy])/, '$1axis')];
             const x = name(trace.xaxis), y = name(trace.yaxis);
             if (wanted === 'row' && !(data[at][0] >= 0)) continue;
+            if (wanted && wanted !== 'row' && trace.name !== wanted) continue;
             chart.scrollIntoView({block: 'center'});
             const box = chart.getBoundingClientRect();
             return [box.left + x._offset + x.d2p(trace.x[at]),
@@ -142,3 +143,26 @@ def test_predictions_alone_say_that_a_model_is_needed(
     wait_until_idle(page)
     expect(page.get_by_text("needs a model").first).to_be_visible(timeout=120_000)
     _clean(page)
+
+
+@pytest.mark.slow
+def test_a_click_on_any_chart_goes_on(page: Any, server: Server) -> None:
+    """A tile to a row near it; a rule of LIME, a pair of features and a line to their chart."""
+    some = "sample=diabetes&rows=first&row=5"
+    _open(page, server, f"explanations?{some}&feature=bmi&second=s5")
+    _settled(page)
+    _click(page, "Joint partial dependence", "tiles")
+    expect(page.get_by_text("Why this row?")).to_be_visible(timeout=120_000)
+    _settled(page)
+    for path, chart, trace, choice in (
+        (f"one_row?{some}&beside=lime", "LIME: row", "", r"feature="),
+        (f"explanations?{some}&closer=interactions", "work together", "cells", r"second="),
+        (f"explanations?{some}&feature=bmi", "Partial dep", "Linear regression", r"feature=bmi"),
+    ):
+        _open(page, server, path)
+        _settled(page)
+        _click(page, chart, trace)
+        feature = page.get_by_test_id("stHeading").filter(has_text="One feature")
+        expect(feature).to_be_in_viewport(timeout=120_000)
+        expect(page).to_have_url(re.compile(choice), timeout=60_000)
+        _clean(page)

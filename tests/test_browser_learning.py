@@ -55,6 +55,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _upload(page: Any, where: str, *files: Path) -> None:
+    """By its name: which of the two uploaders comes first is open while the page is drawn."""
+    place = page.locator(f".st-key-upload-{where}").get_by_test_id("stFileUploaderDropzoneInput")
+    place.set_input_files(list(files))
+
+
 def _clean(page: Any) -> None:
     assert "Traceback" not in page.inner_text("body")
     assert page.get_by_test_id("stException").count() == 0
@@ -97,11 +103,10 @@ def test_a_run_folder_smoothing_and_a_size_curve_that_is_resumed(
 ) -> None:
     page.goto(server.url)
     expect(page.get_by_test_id("stHeading").first).to_be_visible(timeout=PATIENT)
-    uploads = page.get_by_test_id("stFileUploaderDropzoneInput")
-    uploads.nth(0).set_input_files(files / "wine.csv")
+    _upload(page, "data", files / "wine.csv")
     expect(page.get_by_text("All 178 rows").first).to_be_visible(timeout=PATIENT)
     wait_until_idle(page)
-    uploads.nth(1).set_input_files([files / "forest.skops", files / "runs.zip"])
+    _upload(page, "models", files / "forest.skops", files / "runs.zip")
     expect(page.get_by_text("training logs").first).to_be_visible(timeout=PATIENT)
     sidebar = page.get_by_test_id("stSidebar")
     expect(sidebar.get_by_text("forest").first).to_be_visible(timeout=PATIENT)
@@ -143,6 +148,8 @@ def test_a_run_folder_smoothing_and_a_size_curve_that_is_resumed(
 
     other = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     traffic.watch(other)
+    held: list[Any] = []
+    other.route("**/Selectbox*.js", lambda one: held.append(one))  # a slow network: lists come last
     other.goto(page.url)
     resumed = other.locator(".js-plotly-plot").first
     expect(resumed).to_be_visible(timeout=PATIENT)
@@ -150,8 +157,17 @@ def test_a_run_folder_smoothing_and_a_size_curve_that_is_resumed(
     seen, _ = _fits(resumed)
     assert seen >= kept or not seen  # no count: all are done
     expect(other.get_by_text("nothing is at work").first).to_be_visible(timeout=PATIENT)
-    assert _fits(resumed) == (0, 0)  # all are done, so the title no longer counts them
+    _until(other, lambda: _fits(resumed) == (0, 0))  # the title no longer counts what is all done
     expect(resumed).to_contain_text("on its training rows", timeout=PATIENT)
+    for route in held:
+        route.continue_()
+    scored = other.get_by_role("combobox", name="Scored by")
+    expect(scored).to_have_value("ROC AUC", timeout=PATIENT)
+    other.get_by_text("Continue the curves").click()
+    expect(other).to_have_url(re.compile("learn_project=False"), timeout=PATIENT)
+    wait_until_idle(other)
+    assert held and "learn_scored" not in other.url  # what lists show is nobody's choice
+    expect(resumed).to_contain_text("ROC AUC by training size")
     _clean(other)
     other.screenshot(path=screenshots / "learning-sizes.png", full_page=True)
     other.context.close()

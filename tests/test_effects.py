@@ -626,12 +626,58 @@ def test_tiles_of_two_models_have_the_same_colours(forest: Any, houses: EvalSet)
         tiles = figure.data[0]
         assert (tiles.zmin, tiles.zmax) == limits
         np.testing.assert_allclose(tiles.z, effect.value, rtol=1e-6)
-        crosses = sum(len(trace.x) for trace in figure.data[1:])
-        assert crosses == effect.sparse.sum()
+        crosses = [trace for trace in figure.data if trace.name == "no rows near"]
+        assert sum(len(trace.x) for trace in crosses) == effect.sparse.sum()
+        marks = sum(np.size(trace.customdata) // 3 for trace in figure.data[1:] if trace.customdata)
+        assert marks == effect.value.size + sum(effect.value.shape)  # whatever the rows
     flat = only(two_way_effect(adapt(forest), houses, ("income", "rooms"), kind="ale"))
     low, high = figures.two_way_limits([flat])
     assert low == -high
     assert len(flat.frame()) == flat.value.size
+
+
+def test_tiles_lead_to_rows_and_bars_say_where_the_rows_are(forest: Any, houses: EvalSet) -> None:
+    """Each tile's row against a search through all rows; the bars against counts by hand."""
+    effect = only(two_way_effect(adapt(forest), houses, ("income", "colour"), n_points=6))
+    income, colour = houses.X["income"].to_numpy(), houses.X["colour"].astype(str).to_numpy()
+    known = np.isfinite(income)
+    places = effect.grids[0].places
+    for i, place in enumerate(places):
+        for j, name in enumerate(effect.grids[1].labels):
+            apart = np.abs(income - place) / np.ptp(places)
+            apart = np.where(known, np.maximum(apart, (colour != name) * 1.0), np.inf)
+            assert apart[effect.rows[i, j]] == pytest.approx(apart.min(), abs=1e-12)
+    nearest = np.abs(income[known, None] - places).argmin(axis=1)
+    counted = np.bincount(nearest, minlength=len(places)) / houses.n
+    np.testing.assert_allclose(effect.shares[0], counted, atol=1.5 / houses.n)  # ties at middles
+    for name, share in zip(effect.grids[1].labels, effect.shares[1], strict=True):
+        assert share == pytest.approx((colour == name).mean())
+    figure = figures.plot_two_way(effect, theme="dark")
+    traces = {trace.name: trace for trace in figure.data}
+    np.testing.assert_allclose(traces["rows along income"].x, effect.shares[0], rtol=1e-6)
+    np.testing.assert_allclose(traces["rows along colour"].y, effect.shares[1], rtol=1e-6)
+    meta = figure.layout.meta
+    hit = figures.clicked(meta, traces["tiles"].customdata[1])
+    assert (hit.row, hit.feature) == (effect.rows[0, 1], "income")
+    assert figures.clicked(meta, traces["rows along colour"].customdata[1]).feature == "colour"
+
+
+def test_bars_beneath_an_effect_lead_to_a_row_in_them(
+    pairs: dict[str, list[FeatureEffect]], houses: EvalSet
+) -> None:
+    effect = pairs["pdp income"][0]
+    grid, income = effect.grid, houses.X["income"].to_numpy()
+    assert ((grid.held >= 0) == (grid.counts > 0)).all()
+    for row, low, high in zip(grid.held, grid.edges[:-1], grid.edges[1:], strict=True):
+        assert row < 0 or low <= income[row] <= high
+    figure = figures.plot_effects(pairs["pdp income"])
+    bars = next(trace for trace in figure.data if trace.name == "rows")
+    assert [mark[0] for mark in bars.customdata] == grid.held.tolist()
+    lines = [trace for trace in figure.data if trace.legendgroup and trace.mode == "lines+markers"]
+    assert len(lines) == 2  # a browser selects no bare line
+    assert figures.clicked(figure.layout.meta, lines[1].customdata[0]) == (
+        None, "income", "ridge", None
+    )  # fmt: skip
 
 
 HOSTILE = "<b>x</b> %{x} $y$ <script>"

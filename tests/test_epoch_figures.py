@@ -195,6 +195,14 @@ def test_too_close_to_call() -> None:
     assert "Too close" not in said and "would have ended" in said
 
 
+def test_training_values_are_not_compared_with_validation_values() -> None:
+    down = np.linspace(2, 0.1, 30)
+    runs = [logged(down / 9, name="own rows"), logged(down, down + 0.2, name="both")]
+    said = _caption(figures.plot_epoch_curves(compute_epoch_curves(runs)))
+    assert said.startswith("Best validation loss: both .300 at epoch 29. Not compared, without ")
+    assert "values on those rows: own rows." in said
+
+
 def test_the_search_shows_what_it_says(plain: dict[str, go.Figure]) -> None:
     figure, search = plain["search"], _search()
     (band,) = figure.layout.shapes

@@ -122,7 +122,7 @@ def _single_rows(at: AppTest) -> None:
     ]
     assert len(singles) == 2
     assert singles[0]["layout"]["yaxis"]["range"] == singles[1]["layout"]["yaxis"]["range"]
-    assert any("Click a line" in str(one.value) for one in at.caption)
+    assert any("Click a thin line" in str(one.value) for one in at.caption)
 
 
 @pytest.mark.slow
@@ -296,3 +296,23 @@ def test_importances_are_those_of_the_class_in_focus() -> None:
         title, found[kind] = drawn()
         assert f"for {kind}" in title
     assert len(set(found.values())) == 3
+
+
+def test_contributions_among_methods_are_in_the_chosen_unit() -> None:
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.linear_model import LogisticRegression
+
+    data = load_breast_cancer(as_frame=True)
+    rows = data.data.iloc[::5, :4].assign(kind=np.where(data.target[::5], "benign", "malignant"))
+    model = LogisticRegression(max_iter=2_000).fit(rows.iloc[:, :4], rows["kind"])
+    at = AppTest.from_file(APP, default_timeout=300)
+    at.run()
+    at.file_uploader(key="upload-data").upload("d.csv", rows.to_csv(index=False).encode()).run()
+    at.file_uploader(key="upload-models").upload("m.skops", skops.io.dumps(model)).run()
+    _state(at).explore(method="permutation", compared="m.skops")
+    _sound(at.switch_page(_page("importances")).run())
+    for space, n in (("log-odds", 30), ("probability", 20)):
+        _state(at).explore(space=space, background=n)
+        said = "\n".join(str(one.value) for one in _sound(at.run()).caption)
+        assert f"in {space}, measured against {n} of {len(rows)} rows" in said
+        assert _compares(at, "SHAP")

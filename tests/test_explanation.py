@@ -23,7 +23,7 @@ import dashboard
 from dashboard.contracts import Attributions, OutputSpace
 from dashboard.data import EvalSet, evalset_from_frame
 from dashboard.errors import ModelError, NotApplicable, ParameterError
-from dashboard.explainers import engines, staging
+from dashboard.explainers import engines, kept, staging
 from dashboard.explainers.agnostic import AGNOSTIC
 from dashboard.explainers.linear import LINEAR
 from dashboard.explainers.running import Run
@@ -170,18 +170,18 @@ def test_a_row_among_those_explained_is_not_computed_anew(
 def test_what_an_older_engine_computed_is_computed_anew(
     evalset: EvalSet, confined: ConfinedModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    shutil.copytree(Path(staging.__file__).parent, tmp_path / "explainers")
-    copied = staging.code_digest(tmp_path / "explainers")
-    assert copied == staging.code_digest()
-    staging.code_digest.cache_clear()
+    shutil.copytree(Path(kept.__file__).parent, tmp_path / "explainers")
+    copied = kept.code_digest(tmp_path / "explainers")
+    assert copied == kept.code_digest()
+    kept.code_digest.cache_clear()
     with (tmp_path / "explainers" / "linear.py").open("a", encoding="utf-8") as corrected:
         corrected.write("# corrected\n")
-    other = staging.code_digest(tmp_path / "explainers")
+    other = kept.code_digest(tmp_path / "explainers")
     assert other != copied
     store = Memory()
     stages(confined, evalset, stages=(50,), store=store)
     puts = store.puts
-    monkeypatch.setattr(staging, "code_digest", lambda: other)
+    monkeypatch.setattr(kept, "code_digest", lambda folder: other)
     stages(confined, evalset, stages=(50,), store=store)
     assert store.puts == 2 * puts
 
@@ -486,7 +486,10 @@ def test_rows_without_an_answer_are_left_out_and_counted(
     rows = evalset.X.to_numpy()
     background = background_positions(evalset, 100, 0)
     known = rows[background[answered[background]]]
+    assert one.background.rows == tuple(background[answered[background]].tolist())
+    assert one.background.n == len(known)
     if len(known) < 100:
+        assert f"but for {100 - len(known)} for which the model gives" in one.background.how
         assert f"{len(known)} of 100 background rows stand in for unknown features" in said
     # a * b shared evenly between both, each against the mean of the other's product
     x, (a, b) = rows[one.rows], known[:, :2].T

@@ -335,7 +335,7 @@ def test_confusion_speaks_in_full_sentences() -> None:
         said[0] == "Of 300 rows that are <i>cat</i>,<br>272 (91 %) were rightly called <i>cat</i>."
     )
     assert said[1] == "Of 300 rows that are <i>cat</i>,<br>27 (9.0 %) were called <i>dog</i>."
-    assert said[2] == "Of 300 rows that are <i>cat</i>,<br>1 (.33 %) was called <i>cow</i>."
+    assert said[2] == "Of 300 rows that are <i>cat</i>,<br>1 (0.33 %) was called <i>cow</i>."
     assert said[6] == "No rows are <i>cow</i>."
     part = replace(matrix, note="Three of nine classes are shown.")
     assert figures.plot_confusion(part).data[-1].text[0].startswith("Of 300 rows shown here that")

@@ -125,6 +125,8 @@ def test_quadratic_network_by_hand(keras: Any) -> None:
     # slopes are straight lines between those at both ends: nothing is left to be sampled
     few = explain(subject_for(network), rows, background, budget=20)
     assert few.values == pytest.approx(exact, abs=1e-4)
+    same = explain(subject_for(network), rows, background, draws=20)
+    np.testing.assert_array_equal(same.values, few.values)
 
 
 # ---- where samples are taken -------------------------------------------------------------------
@@ -575,3 +577,19 @@ def test_words_that_are_looked_up_have_no_gradient(keras: Any) -> None:
     nested = keras.Model(given, keras.layers.Dense(1)(inner(given)))
     refusal = GRADIENTS.refuses(subject_for(nested), TARGET)
     assert refusal == "Layer table looks up codes in a table, which has no gradient."
+
+
+def test_background_rows_with_missing_values_are_left_out_and_counted(keras: Any) -> None:
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "tanh")])
+    subject = subject_for(network, outputs=2)
+    rows, background = drawn(6, 3), drawn(12, 3, seed=1)
+    holed = background.copy()
+    holed[3, 0], holed[9, 2] = np.nan, np.inf
+    found = explain(subject, rows, holed)
+    without = explain(subject, rows, np.delete(background, [3, 9], axis=0))
+    np.testing.assert_array_equal(found.values, without.values)
+    np.testing.assert_array_equal(found.base, without.base)
+    assert found.unanswered == (3, 9) and without.unanswered == ()
+    assert any("10 of 12 background rows" in note for note in found.notes)
+    with pytest.raises(ModelError, match="Every background row has missing values"):
+        explain(subject, rows, np.full((4, 3), np.nan, dtype=np.float32))

@@ -58,7 +58,7 @@ def test_models_that_agree_and_models_that_do_not() -> None:
     apart = [_importance("A", [5, 3, 2, 1]), _importance("B", [1, 2, 3, 5])]
     said = headline_importances(apart)
     assert said.startswith("A relies most on a and B on d. Beyond that they differ")
-    assert "τ −1.00" in said
+    assert "rank correlation −1.00" in said
     three = headline_importances([*same, _importance("C", [1, 2, 3, 5])])
     assert three.startswith("A and B rely most on a and C on d.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -402,6 +403,8 @@ def test_seeds_settings_and_test_rows_of_logs_are_told(tmp_path: Path) -> None:
     assert sum("validation and on test rows" in note for note in found.notes) == 4
     runs = json.loads(render_learning(found, "json"))["runs"]
     assert [one["settings"]["optimizer"] for one in runs] == ["adam", "adam", "sgd", "sgd"]
+    said = render_learning(found, "text").decode()
+    assert re.search(r"Settings of the runs:\n  run +optimizer\n  adam seed 1 +adam\n", said)
 
 
 def test_rows_that_models_learned_from_are_counted_by_the_split() -> None:
@@ -415,3 +418,23 @@ def test_rows_that_models_learned_from_are_counted_by_the_split() -> None:
     assert count() is None
     assert count("train", "train", "validation", "test") == 20
     assert count("dev", "validation", "test", "test") == 20
+
+
+def test_sizes_and_the_score_wanted_are_read(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "elsewhere.csv"
+    lines = [f"{n},{0.9 - 2 / n:.4f},{k}" for n in (50, 100, 200, 400) for k in range(5)]
+    table.write_text("train_size,test_score,fold\n" + "\n".join(lines) + "\n")
+    page = tmp_path / "page.html"
+    ask = ["learning", "--size-table", str(table), "--wanted", "0.8"]
+    assert main([*ask, "--output", str(page)]) == 0
+    assert "wanted: .8" in page.read_text()
+    assert main(ask) == 0
+    assert "wanted_" in capsys.readouterr().out
+    assert main(["learning", "--wanted", "0.8", "--logs", str(table)]) == 2
+    assert "--wanted is a score of models" in capsys.readouterr().err
+    fit = ["--data", str(folder / "rows.csv"), "--target", "y", "--model"]
+    fit.append(str(next(folder.glob("*.skops"))))
+    assert main(["learning", *fit, "--sizes", "50, half"]) == 2
+    assert "“half” is no training size" in capsys.readouterr().err

@@ -68,6 +68,10 @@ def test_a_history_is_drawn_judged_and_named_after_its_model() -> None:
     _sound(at.run())
     assert at.query_params["learn_smoothing"] == "0.6"
     assert _state(at).studied.smoothing == 0.6
+    at.session_state["learning"] = "By training size"
+    _sound(at.run())
+    assert any("Accuracy by training size" in chart for chart in _charts(at))
+    assert "Network 64-16-10 overfits" in _said(at)
 
 
 @pytest.mark.slow  # test_browser_learning.py grows a curve in a browser
@@ -236,3 +240,60 @@ def test_parameters_are_held_against_the_rows_that_a_network_learned_from() -> N
     )
     told = {one.code: one.evidence for one in found.findings}
     assert told["more_parameters_than_rows"]["rows"] == n
+
+
+def test_sizes_and_the_score_wanted_are_typed_kept_and_judged() -> None:
+    at = _open("diabetes", ["linear.skops"], tab="sizes", splits="2")
+    _until(at, lambda: any(one.key == "learn-typed" for one in at.text_input))
+    at.text_input(key="learn-typed").set_value("50, 50 %, 9000, half")
+    _sound(at.run())
+    assert at.slider(key="learn-sizes").disabled
+    said = (_said(at) + " ".join(str(one.value) for one in at.warning)).replace("\\", "")
+    assert "Training sizes: 50 rows and 50 % (66 rows)." in said
+    assert "“half” is no training size and is left out" in said
+    assert "9,000 is not within the 132 rows" in said
+    assert "fitted **4** times" in said
+    at.text_input(key="learn-wanted-sizes-rmse").set_value("soon")
+    _sound(at.run())
+    assert any("“soon” is no score" in str(one.value) for one in at.warning)
+    at.text_input(key="learn-wanted-sizes-rmse").set_value("40")
+    _sound(at.run())
+    assert at.query_params["learn_wanted"] == '{"rmse": "40"}'
+    assert at.query_params["learn_typed"] == "50, 50 %, 9000, half"
+    at.button(key="learn-grow").click()
+    _until(at, lambda: any("wanted: 40" in chart for chart in _charts(at)))
+    _until(at, lambda: "that is wanted" in _said(at) or "score wanted" in _said(at))
+    at.text_input(key="learn-wanted-sizes-rmse").set_value("")
+    _sound(at.run())
+    assert "learn_wanted" not in at.query_params
+    assert not any("wanted: 40" in chart for chart in _charts(at))
+
+
+def test_models_beyond_those_that_are_drawn_are_named() -> None:
+    def script() -> None:
+        from types import SimpleNamespace
+
+        import streamlit as st
+
+        from components.refits import within_reach
+
+        answers = [SimpleNamespace(entry=SimpleNamespace(name=f"model {k}")) for k in range(10)]
+        st.write(f"{len(within_reach(answers, 8))} of {len(within_reach(answers[:8], 8))}")
+
+    at = _sound(AppTest.from_function(script).run())
+    assert at.markdown[0].value == "8 of 8"
+    (said,) = [one.value for one in at.caption]
+    assert "8 of 10 models are fitted" in said and "model 8, model 9" in said and "eye" in said
+
+
+def test_the_rounds_of_a_search_are_drawn() -> None:
+    at = _open("diabetes", ["linear.skops"], tab="epochs")
+    lines = [f"{k % 4},{0 if k < 4 else 1},{40 if k < 4 else 120},{0.5 + k / 20}" for k in range(6)]
+    table = ("param_depth,iter,n_resources,mean_test_score\n" + "\n".join(lines)).encode()
+    state, digest = _state(at), hashlib.sha256(table).hexdigest()
+    state.files[digest] = table
+    state.histories.append(History("halving.csv", digest, identify_history(table, "halving.csv")))
+    at.session_state["learning"] = "By parameter"
+    _sound(at.run())
+    (chart,) = [one for one in _charts(at) if "round by round" in one]
+    assert "4 candidates with 40 rows and 2 with 120." in chart

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import subprocess
 import sys
@@ -202,3 +203,16 @@ def test_streamlit_still_moves_the_path() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.split() == ["True"]
+
+
+def test_controls_that_follow_the_state_begin_with_its_value() -> None:
+    """One that the browser makes late would take the first option for a choice; see the record."""
+    without = [
+        path.stem
+        for path in (APP.parent.parent / "components").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "following"
+        and not {one.arg for one in node.keywords} & {"default", "index", "value"}
+    ]
+    assert not without

@@ -113,13 +113,14 @@ def scores_of(predictions: Predictions) -> dict[str, float]:
 # Reading the manifest
 
 
-def test_seven_samples_are_offered_loans_first():
+def test_eight_samples_are_offered_loans_first():
     assert list(SAMPLES) == [
         "loans",
         "cancer",
         "digits",
         "five",
         "diabetes",
+        "parabola",
         "demand",
         "churn_predictions",
     ]
@@ -161,7 +162,7 @@ def test_entry_is_complete(sample: Sample):
         (model.columns is not None) == (model.kind == "predictions") for model in sample.models
     )
     assert (sample.pos_label is not None) == (sample.task is Task.BINARY)
-    assert set(sample.digests) == {*files, sample.data, *sample.histories}
+    assert set(sample.digests) == {*files, sample.data, *sample.histories, *sample.size_tables}
 
 
 def test_one_name_is_long_enough_to_strain_a_layout():
@@ -199,7 +200,7 @@ def test_readme_lists_every_file_and_score():
 
 def test_archives_hold_no_date_and_no_memory_address():
     archives = [p for p in FOLDER.glob("*/*") if p.suffix in (".skops", ".keras", ".npz")]
-    assert len(archives) == 18
+    assert len(archives) == 22
     for path in archives:
         with zipfile.ZipFile(path) as archive:
             assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
@@ -372,6 +373,23 @@ def test_diabetes_unpruned_tree_is_perfect_on_its_training_rows_only():
     }
     assert min(test, key=test.__getitem__) == "tree.skops"
     assert test["tree.skops"] < 0.2 < 0.4 < test["linear.skops"]
+
+
+def test_parabola_is_the_books_and_its_split_tells_nothing():
+    """1.27 against 1.36 on one split, though only degree 10 overfits; the book's points."""
+    frame = table_of("parabola").frame
+    assert frame["x"][:2].tolist() == pytest.approx([6 * 0.3745401188 - 3, 6 * 0.9507143064 - 3])
+    noise = frame["y"] - (0.5 * frame["x"] ** 2 + frame["x"] + 2)
+    assert len(frame) == 100 and 0.8 < noise.std() < 1.1
+    ratio = {}
+    for model in read_sample("parabola").models:
+        held, seen = (
+            scores_of(predictions_of("parabola", model.file, part))["rmse"]
+            for part in ("test", "train")
+        )
+        ratio[model.file] = held / seen
+    assert ratio["degree_2.skops"] == pytest.approx(1.27, abs=0.005)
+    assert ratio["degree_10.skops"] == pytest.approx(1.36, abs=0.005)
 
 
 def test_demand_parrot_has_no_skill_over_the_last_value():

@@ -179,7 +179,7 @@ def test_a_size_that_is_too_large_is_said(tree: Any, cancer: EvalSet) -> None:
     options = SizeOptions(sizes=(50, 5_000), n_splits=2)
     (curve,) = learning(cancer, models={"tree": tree}, options=options).curves
     assert curve.sizes.tolist() == [50]
-    assert any(note.startswith("5000 is not within the 284 rows") for note in curve.notes)
+    assert any(note.startswith("5,000 is not within the 284 rows") for note in curve.notes)
 
 
 def test_time_is_estimated_before_anything_long_starts(tree: Any, cancer: EvalSet) -> None:

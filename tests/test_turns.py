@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 
 import pytest
 
-from components.turns import Turns
+from components.turns import Stretch, Turns
 from dashboard.errors import ModelError
 
 
@@ -89,3 +90,46 @@ def test_work_that_fails_gives_its_turn_back() -> None:
         raise ZeroDivisionError
     with turns.turn((0,), _never):
         pass
+
+
+def test_a_stretch_is_many_turns_of_one_before_those_of_the_next() -> None:
+    turns, order = Turns(1), []
+    stretches = [Stretch(turns, 30.0), Stretch(turns, 30.0)]
+
+    def work(which: int) -> None:
+        for _ in range(6):
+            with stretches[which].turn(_never):
+                order.append(which)
+                time.sleep(0.01)
+            time.sleep(0.005)  # what a fit is followed by
+
+    threads = [threading.Thread(target=work, args=(which,)) for which in (0, 1)]
+    with turns.turn((0,), _never):
+        for at, one in enumerate(threads):
+            one.start()
+            _waiting(turns, at + 1)
+    for one in threads:
+        one.join(10)
+    assert order == [0] * 6 + [1] * 6
+
+
+def test_a_stretch_ends_and_the_others_have_theirs() -> None:
+    turns, order = Turns(1), []
+    stretches = [Stretch(turns, 0.05), Stretch(turns, 0.05)]
+
+    def work(which: int) -> None:
+        for _ in range(6):
+            with stretches[which].turn(_never):
+                order.append(which)
+                time.sleep(0.03)
+
+    threads = [threading.Thread(target=work, args=(which,)) for which in (0, 1)]
+    with turns.turn((0,), _never):
+        for at, one in enumerate(threads):
+            one.start()
+            _waiting(turns, at + 1)
+    for one in threads:
+        one.join(10)
+    changes = sum(a != b for a, b in itertools.pairwise(order))
+    assert sorted(order) == [0] * 6 + [1] * 6 and 3 <= changes <= 7
+    assert order[:2] == [0, 0]

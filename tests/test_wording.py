@@ -92,8 +92,8 @@ def test_thresholds_have_no_trailing_zeros(x: float, text: str) -> None:
         (1.0, "100 %"),
         (0.0, "0 %"),
         (-0.0, "0 %"),
-        (0.004, ".40 %"),
-        (0.00001, "<.01 %"),
+        (0.004, "0.40 %"),
+        (0.00001, "<0.01 %"),
         (-0.12, "−12 %"),
         (NAN, "–"),
     ],
@@ -376,7 +376,7 @@ def test_another_threshold_is_one_short_sentence() -> None:
     now = Counts(tp=50, fp=0, fn=50, tn=900, threshold=0.5)  # F1 = 2/3
     best = Counts(tp=90, fp=10, fn=10, tn=890, threshold=0.2)  # F1 = .9
     assert w.other_threshold(now, best, "forest") == (
-        "The threshold is to blame: at .2 forest would miss 10 %, not 50 %, and flag 10 wrongly, "
+        "Another threshold helps: at .2 forest would miss 10 %, not 50 %, and flag 10 wrongly, "
         "not 0."
     )
     assert w.other_threshold(best, best, "forest") == ""

@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline, make_union
 
+from components.leading import lead_to_rows_with
 from dashboard.contracts import OutputSpace, Task
 from dashboard.data import evalset_from_frame
 from dashboard.diagnostics.words import (
@@ -32,6 +33,7 @@ from dashboard.explainers import words
 from dashboard.explainers.answers import Asked
 from dashboard.explainers.words import read_words, word_values
 from dashboard.explanation import ExplainOptions, explain_words
+from dashboard.figures import Clicked
 from dashboard.figures.theme import LOWERS, RAISES, contrast, ink
 from dashboard.figures.words import plot_words, words_html
 from dashboard.frames import Frame, FrameError
@@ -402,3 +404,13 @@ def test_page_of_a_row_with_text(linear: Any, reviews: Any) -> None:
     charts = [json.loads(one.proto.spec)["layout"]["meta"] for one in at.get("plotly_chart")]
     names = [one["name"] for one in charts]
     assert names[0].startswith("words-row-") and not any("waterfall" in name for name in names)
+    above = "\n".join(one.value for one in at.markdown).split("reads review")[0]
+    assert above.count("nothing is at work") == 1  # one line for the row and its words
+    state = at.session_state["sidelight"]
+    lead_to_rows_with(state, Clicked(4, "dull", "counts"))
+    at.run()
+    assert not at.exception
+    assert state.explored.pick == "table"
+    found = next(one.value for one in at.caption if "rows found are listed" in one.value)
+    holding = int(rows["review"].str.contains("dull").sum())
+    assert f"{holding} of {holding} rows found" in found

@@ -786,7 +786,8 @@ def _read_again(estimator: Any) -> Any:
 
 # ---- the page --------------------------------------------------------------------------------
 
-SHOWN = tuple(key for key in ENGINES if key != "gradients")
+# no Shapley values, and an engine for more features than can be enumerated: they are proved apart
+SHOWN = tuple(key for key in ENGINES if key not in ("gradients", "linear-shares"))
 
 
 def page() -> str:

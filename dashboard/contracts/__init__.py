@@ -18,9 +18,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DiagnosticsError, NotApplicable, ParameterError
-from .attributions import Attributions, Background, OutputSpace
+from .attributions import Attributions, Background, OutputSpace, normal_quantile
 from .findings import SEVERITIES, Finding, Severity, findings_frame, worst_severity
-from .networks import LayerSummary, NetworkSummary
+from .networks import DropoutSpread, LayerSummary, NetworkSummary
 from .normalisation import Answers, check_weights, known_labels, normalise_answers
 from .runs import Histograms, Run, Series
 from .score_columns import Expected
@@ -42,6 +42,7 @@ __all__ = [
     "SEVERITIES",
     "Attributions",
     "Background",
+    "DropoutSpread",
     "Finding",
     "Histograms",
     "Label",
@@ -66,6 +67,7 @@ __all__ = [
     "Work",
     "canonical_label",
     "findings_frame",
+    "normal_quantile",
     "worst_severity",
 ]
 

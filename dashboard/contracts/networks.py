@@ -7,7 +7,34 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["LayerSummary", "NetworkSummary"]
+__all__ = ["DropoutSpread", "LayerSummary", "NetworkSummary"]
+
+
+@dataclass(frozen=True)
+class DropoutSpread:
+    """How far the answers to some rows vary over passes with dropout left on (MC dropout).
+
+    Attributes
+    ----------
+    n_passes, n_rows : how often these rows were answered.
+    mean_sd, largest_sd : standard deviation over the passes, of the rows' mean and largest: of the
+        probability of the class that is answered without dropout (of several labels the one that
+        varies most), or of the number that is answered.
+    changed : share of rows that change their class (any label) in at least one pass, at .5 or the
+        largest probability; None for numbers.
+    n_sure, n_shaky : rows with a mean probability of .9 or more, and those of them with a standard
+        deviation above .1; None for numbers.
+    answers_sd : standard deviation of the numbers answered over the rows; None for classes.
+    """
+
+    n_passes: int
+    n_rows: int
+    mean_sd: float
+    largest_sd: float
+    changed: float | None = None
+    n_sure: int | None = None
+    n_shaky: int | None = None
+    answers_sd: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +85,7 @@ class NetworkSummary:
     losses, from_logits, optimizer, rate : how it was trained, as far as the file tells.
     measured_loss : the loss whose gradients were taken; "" where there are none.
     input_mean, input_sd, input_largest : of what reaches the first layer, all inputs together.
+    dropout : of networks with dropout; None without.
     notes : sentences on what was left out.
     """
 
@@ -75,6 +103,7 @@ class NetworkSummary:
     input_mean: float | None = None
     input_sd: float | None = None
     input_largest: float | None = None
+    dropout: DropoutSpread | None = None
     notes: tuple[str, ...] = ()
 
     def frame(self) -> pd.DataFrame:

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..contracts import Attributions, Label, OutputSpace
+from ..contracts import Attributions, Label, OutputSpace, normal_quantile
 from ..errors import NotApplicable
 from ..wording import plural
 from .attributions import by_names, column_of, common_features, output_position
-from .intervals import check_level
 
 __all__ = [
     "ClassAttributions",
@@ -51,6 +50,7 @@ class ClassAttributions:
     limit: float
     n: int
     n_given: int
+    level: float = 0.95
 
     def frame(self) -> pd.DataFrame:
         """Columns model, output, feature, value, low, high, n."""
@@ -69,7 +69,7 @@ class ClassAttributions:
 
 
 def compute_by_class(
-    explanations: Sequence[Attributions], *, limit: int = 15, level: float = 0.95
+    explanations: Sequence[Attributions], *, limit: int = 15
 ) -> list[ClassAttributions]:
     """How far each feature moves the answer for each class; normal intervals over rows.
 
@@ -83,7 +83,7 @@ def compute_by_class(
             "There is one output only: what raises one of two classes lowers the other as much."
         )
     features, n_all = _over_all_outputs(several, limit)
-    found = [_by_class(one, features, n_all, level) for one in several]
+    found = [_by_class(one, features, n_all) for one in several]
     if len({one.space for one in found}) > 1:
         return found
     most = max(one.limit for one in found)
@@ -103,22 +103,14 @@ def _over_all_outputs(
     return tuple(order[:limit]), len(order)
 
 
-def _normal(level: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri(0.5 + check_level(level) / 2))
-
-
-def _by_class(
-    one: Attributions, features: tuple[str, ...], n_all: int, level: float
-) -> ClassAttributions:
+def _by_class(one: Attributions, features: tuple[str, ...], n_all: int) -> ClassAttributions:
     places = by_names(one, features)
     size = np.abs(one.values[:, np.maximum(places, 0)])
     mean = size.mean(axis=0)
     error = size.std(axis=0, ddof=1) / np.sqrt(one.n) if one.n > 1 else np.full(mean.shape, np.nan)
     missing = (places < 0)[:, None]
     values = np.where(missing, np.nan, mean)
-    wide = _normal(level) * error
+    wide = normal_quantile(one.level) * error
     return ClassAttributions(
         model=one.model,
         space=one.space,
@@ -131,6 +123,7 @@ def _by_class(
         limit=float(np.nanmax(values)) if np.isfinite(values).any() else 0.0,
         n=one.n,
         n_given=one.n_given,
+        level=one.level,
     )
 
 
@@ -210,6 +203,7 @@ class CohortComparison:
     n_cohort: int
     n_rest: int
     n_given: int
+    level: float = 0.95
 
     @property
     def n(self) -> int:
@@ -244,7 +238,6 @@ def compute_cohorts(
     output: Label | None = None,
     *,
     limit: int = 15,
-    level: float = 0.95,
 ) -> list[CohortComparison]:
     """One comparison per model on the same features.
 
@@ -264,7 +257,7 @@ def compute_cohorts(
             )
     features, n_all = _most_different(explanations, parts, output, limit)
     found = [
-        _compared(one, inside, cohort, output, features, n_all, level)
+        _compared(one, inside, cohort, output, features, n_all)
         for one, inside in zip(explanations, parts, strict=True)
     ]
     if len({one.space for one in found}) > 1:
@@ -302,14 +295,13 @@ def _compared(
     output: Label | None,
     features: tuple[str, ...],
     n_all: int,
-    level: float,
 ) -> CohortComparison:
     at = output_position(one, output)
     places = by_names(one, features)
     values = np.where(places >= 0, one.output(at)[:, places], np.nan)
     ours, theirs = values[inside], values[~inside]
     mean, other = ours.mean(axis=0), theirs.mean(axis=0)
-    wide = _welch(ours, theirs, level)
+    wide = _welch(ours, theirs, one.level)
     low, high = mean - other - wide, mean - other + wide
     ends = np.concatenate([mean, other])
     ends = ends[np.isfinite(ends)]
@@ -331,6 +323,7 @@ def _compared(
         n_cohort=int(inside.sum()),
         n_rest=int((~inside).sum()),
         n_given=one.n_given,
+        level=one.level,
     )
 
 
@@ -356,5 +349,5 @@ def _welch(ours: Floats, theirs: Floats, level: float) -> Floats:
         out=np.full(both.shape, np.inf),
         where=both > 0,
     )
-    wide = t.ppf(0.5 + check_level(level) / 2, free) * np.sqrt(both)
+    wide = t.ppf(0.5 + level / 2, free) * np.sqrt(both)
     return np.asarray(np.where(both > 0, wide, np.where(np.isnan(both), np.nan, 0.0)))

@@ -37,6 +37,7 @@ class EffectGrid:
     rows : `(g,)` positions of rows that hold the values.
     near : `(g,)` share of the rows that hold a value near it (a category: this one).
     edges, counts : the feature's distribution, `(b + 1,)` and `(b,)`; of categories `counts` only.
+    held : `(b,)` for each of these counts a row that is one of them; -1 where there is none.
     missing_row, n_missing : a row without a value, None where every row has one.
     n : rows of the data; n_outside : rows beyond the ends of the grid, or of other categories.
     """
@@ -49,6 +50,7 @@ class EffectGrid:
     near: FloatArray
     edges: FloatArray
     counts: IntArray
+    held: IntArray
     missing_row: int | None
     n_missing: int
     n: int
@@ -210,11 +212,11 @@ def _grid(
     if kind == "category":
         counts = np.array([(values == one).sum() for one in chosen], dtype=np.int64)
         at, near, edges = np.arange(len(rows), dtype=np.float64), counts / len(values), np.empty(0)
-        outside = len(values) - int(counts.sum())
+        held = rows
     else:
         at, near = chosen, _near(values, chosen)
         counts, edges = _histogram(values, at)
-        outside = len(values) - int(counts.sum())
+        held = _held(places, edges)
     return EffectGrid(
         feature=feature,
         kind=kind,
@@ -225,10 +227,11 @@ def _grid(
         near=near,
         edges=edges,
         counts=counts,
+        held=held.astype(np.int64),
         missing_row=int(missing[0]) if len(missing) else None,
         n_missing=len(missing),
         n=len(column),
-        n_outside=outside,
+        n_outside=len(values) - int(counts.sum()),
         notes=notes,
     )  # fmt: skip
 
@@ -248,6 +251,16 @@ def _histogram(values: FloatArray, at: FloatArray) -> tuple[IntArray, FloatArray
         low, high = low - 0.5, high + 0.5
     counts, edges = np.histogram(values, bins=HISTOGRAM_BINS, range=(low, high))
     return counts.astype(np.int64), edges
+
+
+def _held(places: FloatArray, edges: FloatArray) -> IntArray:
+    """For each bar of a histogram the first row in it, -1 for none."""
+    found = np.full(len(edges) - 1, -1, dtype=np.int64)
+    rows = np.flatnonzero((places >= edges[0]) & (places <= edges[-1]))
+    bars = np.searchsorted(edges, places[rows], side="right") - 1
+    some, first = np.unique(bars.clip(0, len(found) - 1), return_index=True)
+    found[some] = rows[first]
+    return found
 
 
 def _in_words(value: Any, kind: Kind, place: float) -> str:

@@ -101,14 +101,14 @@ def _agreement(known: Sequence[Importance]) -> str:
     pairs = [pair for pair in compare_importances(known).pairs if not np.isnan(pair.kendall)]
     if not pairs:
         return ""
-    taus = [pair.kendall for pair in pairs]
-    if min(taus) >= _ALIKE:
-        return f"They order the features alike (Kendall’s τ at least {number(min(taus))})"
-    least = min(pairs, key=lambda pair: pair.kendall)
+    least = min(pairs, key=lambda pair: pair.spearman)
+    alike = f"rank correlation {'' if len(pairs) == 1 else 'at least '}{number(least.spearman)}"
+    if min(pair.kendall for pair in pairs) >= _ALIKE:
+        return f"They order the features alike ({alike})"
     if least.first == least.second or len(known) == 2:
-        return f"Beyond that they differ (Kendall’s τ {number(least.kendall)})"
+        return f"Beyond that they differ (rank correlation {number(least.spearman)})"
     who = listing([shorten(least.first, _NAME), shorten(least.second, _NAME)])
-    return f"{who} differ most (Kendall’s τ {number(least.kendall)})"
+    return f"{who} differ most (rank correlation {number(least.spearman)})"
 
 
 def _unused(known: Sequence[Importance]) -> str:

@@ -255,7 +255,7 @@ def _saturated(run: str, activations: Sequence[LayerCurve]) -> list[Finding]:
                 "saturated_units",
                 "warning",
                 f"{run}: {one.layer}",
-                f"{percent(share)} of the activations of {one.layer} lie at the ends of -1 to 1 at "
+                f"{percent(share)} of the activations of {one.layer} lie at the ends of −1 to 1 at "
                 f"step {int(one.steps[-1]):,}, where the activation is flat: hardly any gradient "
                 "comes through.",
                 {"share": share},

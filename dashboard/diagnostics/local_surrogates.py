@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..contracts import Label, OutputSpace
+from ..contracts import Label, OutputSpace, normal_quantile
 from ..wording import count, number
 from .effect_grids import places_of
 from .effects import Told
@@ -72,6 +72,13 @@ class LocalSurrogate:
     n_reference: int
     n_given: int
     notes: tuple[str, ...] = ()
+    level: float = 0.95
+
+    @property
+    def spread(self) -> FloatArray:
+        """`(f,)` half of the intervals of `level`."""
+        wide: FloatArray = normal_quantile(self.level) * self.errors
+        return wide
 
     def order(self) -> IntArray:
         """The selected features, the largest weight first."""
@@ -80,7 +87,7 @@ class LocalSurrogate:
         return selected
 
     def frame(self) -> pd.DataFrame:
-        """Columns `model, row, output, feature, rule, weight, low, high, rank, n`, at 95 %."""
+        """Columns `model, row, output, feature, rule, weight, low, high, rank, n`, of `level`."""
         at = self.order()
         return pd.DataFrame(
             {
@@ -90,8 +97,8 @@ class LocalSurrogate:
                 "feature": [self.features[i] for i in at],
                 "rule": [self.rules[i] for i in at],
                 "weight": self.weights[at],
-                "low": self.weights[at] - 1.96 * self.errors[at],
-                "high": self.weights[at] + 1.96 * self.errors[at],
+                "low": (self.weights - self.spread)[at],
+                "high": (self.weights + self.spread)[at],
                 "rank": np.arange(1, len(at) + 1),
                 "n": self.n,
             }
@@ -169,6 +176,7 @@ def compute_surrogate(
     rules: Mapping[str, str],
     n: int,
     n_reference: int,
+    level: float = 0.95,
 ) -> LocalSurrogate:
     """The linear model of one output of one model; `rules`: feature → what holds for the row."""
     return LocalSurrogate(
@@ -188,6 +196,7 @@ def compute_surrogate(
         n_reference=n_reference,
         n_given=told.n_given,
         notes=told.notes,
+        level=level,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..contracts import Finding, LayerSummary, NetworkSummary, Task
-from ..wording import count, listing, number, percent
+from ..wording import count, listing, number, percent, plural
 
 __all__ = ["find_in_network"]
 
@@ -50,6 +50,7 @@ def find_in_network(
         *_units(summary),
         *_gradients(summary),
         *_size(summary, n_training),
+        *_dropout(summary),
     ]
 
 
@@ -74,7 +75,7 @@ def _output(summary: NetworkSummary, task: Task | None) -> list[Finding]:
         said = "ends in sigmoid, which gives each class a probability of its own"
         remedy = "End in softmax where a row belongs to one class."
     elif task is Task.REGRESSION and activation in ("sigmoid", "softmax", "tanh"):
-        low = "-1" if activation == "tanh" else "0"
+        low = "−1" if activation == "tanh" else "0"
         said = f"ends in {activation}, which keeps every answer between {low} and 1"
         remedy = "End in a linear layer, or scale the target to that range."
     if not said:
@@ -272,6 +273,51 @@ def _size(summary: NetworkSummary, n_training: int | None) -> list[Finding]:
                 "Use a smaller network, dropout, weight decay or early stopping.",
                 "Get more rows, or make some (augmentation).",
             ),
+            "network",
+        )
+    ]
+
+
+def _dropout(summary: NetworkSummary) -> list[Finding]:
+    """How far its answers hang on single units."""
+    spread = summary.dropout
+    if spread is None:
+        return []
+    passes = f"With dropout left on ({spread.n_passes} passes over {count(spread.n_rows)} rows)"
+    told: dict[str, float | int | str] = {
+        "passes": spread.n_passes,
+        "rows": spread.n_rows,
+        "mean_sd": spread.mean_sd,
+        "largest_sd": spread.largest_sd,
+    }
+    if spread.changed is None:
+        beside = (
+            ""
+            if spread.answers_sd is None
+            else f", where rows differ by {number(spread.answers_sd)}"
+        )
+        told |= {} if spread.answers_sd is None else {"answers_sd": spread.answers_sd}
+        said = f"{passes} an answer varies by {number(spread.mean_sd)} on average{beside}."
+        remedies: tuple[str, ...] = ("Treat rows whose answer varies most with caution.",)
+    else:
+        sure, shaky = spread.n_sure or 0, spread.n_shaky or 0
+        told |= {"changed": spread.changed, "sure": sure, "sure_but_varying": shaky}
+        said = (
+            f"{passes} the probability of the class that it answers varies by "
+            f"{number(spread.mean_sd)} on average, and {percent(spread.changed)} of the rows "
+            f"change their class at least once. Of {plural(sure, 'row')} that it is sure of (.9 or "
+            f"more on average) {count(shaky)} vary by more than .1."
+        )
+        remedies = ("Treat rows that are sure on average and vary all the same with caution.",)
+    return [
+        Finding(
+            "dropout_spread",
+            "info",
+            summary.model,
+            f"{said} It tells how much hangs on single units (MC dropout), a rough sign of what "
+            "the network does not know; it is no interval.",
+            told,
+            remedies,
             "network",
         )
     ]

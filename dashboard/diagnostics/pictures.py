@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..contracts import Attributions, Label, OutputSpace
+from ..contracts import Attributions, Label, OutputSpace, normal_quantile
 from ..errors import NotApplicable
 from .attributions import output_position, place_of_row, same_unit
 
@@ -53,6 +53,7 @@ class Picture:
     is_sequence: bool = False
     n_outputs: int = 1
     n_rows: int = 1
+    level: float = 0.95
 
     @property
     def heat(self) -> Floats:
@@ -68,6 +69,11 @@ class Picture:
         return np.asarray(errors)
 
     @property
+    def heat_spread(self) -> Floats:
+        """Half of the intervals of `heat`, of `level`."""
+        return np.asarray(normal_quantile(self.level) * self.heat_errors)
+
+    @property
     def grey(self) -> Floats:
         """Brightness of each cell from 0 (darkest of this picture) to 1, NaN where missing."""
         cells = np.asarray(self.cells, dtype=np.float64)
@@ -81,7 +87,8 @@ class Picture:
 
     def frame(self) -> pd.DataFrame:
         """Columns model, row, output, feature, data, value, low, high, base, prediction."""
-        values, spread = self.values.reshape(-1), 1.96 * self.errors.reshape(-1)
+        values = self.values.reshape(-1)
+        spread = normal_quantile(self.level) * self.errors.reshape(-1)
         return pd.DataFrame(
             {
                 "model": self.model,
@@ -189,4 +196,5 @@ def _picture(one: Attributions, places: Ints, output: Label | None) -> Picture:
         is_sequence=steps,
         n_outputs=len(one.output_names),
         n_rows=n,
+        level=one.level,
     )

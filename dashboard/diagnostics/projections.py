@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import NotApplicable, ParameterError
-from ..wording import count, number
+from ..wording import count, number, percent
 from .intervals import check_level
 from .metric_list import METRICS
 from .size_curves import SizeCurve
@@ -113,7 +113,7 @@ class Projection:
         verb = "raise" if self.larger_is_better else "lower"
         sentence = (
             f"Another {count(more)} rows may {verb} {self.title} by {number(float(value[0]))} "
-            f"({self.level:.0%} interval {number(float(low[0]))} to {number(float(high[0]))})."
+            f"({percent(self.level)} interval {number(float(low[0]))} to {number(float(high[0]))})."
         )
         return Gain(more, float(value[0]), float(low[0]), float(high[0]), sentence)
 

@@ -11,6 +11,7 @@ from ..contracts import Finding, SearchParameter, SearchResults, SearchScore
 from ..wording import count, interval, listing, number, plural, quoted, threshold
 from .folds import corrected_interval
 from .parameter_edges import Edge, edge_of
+from .search_rounds import find_in_rounds
 
 __all__ = ["edge_finding", "find_in_search"]
 
@@ -24,7 +25,8 @@ def find_in_search(results: SearchResults, metric: str | None = None) -> list[Fi
 
     Codes: "best_at_edge" (the best value is the first or last tried), "tied" (others are as good
     within the spread of the folds), "trials_failed", "direction_unknown", "few_trials",
-    "overfitting_trials" (the winner's training score is far better than its validation score).
+    "overfitting_trials" (the winner's training score is far better than its validation score),
+    and those of `find_in_rounds`.
 
     Raises
     ------
@@ -54,7 +56,7 @@ def find_in_search(results: SearchResults, metric: str | None = None) -> list[Fi
         if (one := _at_edge(results, score, parameter, best)) is not None
     ]
     found += _ties(results, score, best)
-    return found
+    return [*found, *find_in_rounds(results, score)]
 
 
 # --- the edge ----------------------------------------------------------------------------------
@@ -250,7 +252,8 @@ def _unfinished(results: SearchResults, score: SearchScore) -> list[Finding]:
                 chart="search",
             )
         )
-    if fit and not _is_firm(results, score):
+    in_rounds = "partial" in results.status and results.resource is not None
+    if fit and not in_rounds and not _is_firm(results, score):
         found.append(
             Finding(
                 "few_trials",

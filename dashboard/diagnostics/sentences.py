@@ -31,7 +31,7 @@ def explain_in_words(
 
     Plain text. Probabilities and log-odds are told as percentages; a number to predict in its
     unit. Features are named with the row's own value, those that raise the answer first if the
-    answer is above average; what speaks against it follows. Sampled values whose 95 % interval
+    answer is above average; what speaks against it follows. Sampled values whose interval
     holds zero are not named.
 
     Parameters
@@ -84,12 +84,12 @@ def _answer(one: Waterfall, target: str, unit: str) -> str:
 
 def _sides(
     values: npt.NDArray[np.floating[Any]],
-    errors: npt.NDArray[np.floating[Any]],
+    spread: npt.NDArray[np.floating[Any]],
     movement: float,
     up: bool,
 ) -> tuple[list[int], list[int]]:
     """Where the telling values stand, strongest first: those that go the way `up`, the others."""
-    telling = (np.abs(values) > 1.96 * errors) & (np.abs(values) >= TELLING * movement)
+    telling = (np.abs(values) > spread) & (np.abs(values) >= TELLING * movement)
     order = [int(k) for k in np.argsort(-np.abs(values), kind="stable") if telling[k]]
     return [k for k in order if (values[k] > 0) == up], [k for k in order if (values[k] > 0) != up]
 
@@ -104,7 +104,7 @@ def _reasons(one: Waterfall) -> list[str]:
     if len(one.features) == 1 and not one.n_rest and len(one.cells[0].split()) >= FREE_TEXT:
         name = shorten(one.features[0], 40)
         return [f"It reads nothing but {name}, and what that says brings it {direction}."]
-    same, against = _sides(values, one.errors, movement, up)
+    same, against = _sides(values, one.spread, movement, up)
     found = []
     if same:
         found.append(f"Mostly {_named(one, same)} {_bring(same)} it {direction}.")

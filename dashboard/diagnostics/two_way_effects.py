@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,13 @@ from ..wording import count, plural
 from .effect_grids import EffectGrid
 from .effects import EffectKind, Told, usable_rows
 
-__all__ = ["TwoWayEffect", "compute_accumulated_pair", "compute_two_way", "near_pairs"]
+__all__ = [
+    "RowsOfPairs",
+    "TwoWayEffect",
+    "compute_accumulated_pair",
+    "compute_two_way",
+    "rows_of_pairs",
+]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
@@ -34,6 +40,10 @@ class TwoWayEffect:
     value : `(g1, g2)`: the average answer (pdp), or what the two add beyond both single effects
         (ale, around zero); NaN where nothing is known.
     near : `(g1, g2)` share of the rows whose two values are near.
+    rows : `(g1, g2)` the row whose two values are nearest, of at most `CHUNK` evenly spread ones;
+        -1 where none has both.
+    shares : `(g1,)` and `(g2,)` of the rows, those nearest to each value; without rows that have
+        no value, or another category.
     strength : share of the joint effect's variation that is interaction, 0 … 1 (Friedman's H,
         squared and unweighted); None for ale.
     """
@@ -46,6 +56,8 @@ class TwoWayEffect:
     grids: tuple[EffectGrid, EffectGrid]
     value: FloatArray
     near: FloatArray
+    rows: IntArray
+    shares: tuple[FloatArray, FloatArray]
     average: float
     n: int
     n_given: int
@@ -82,7 +94,7 @@ def compute_two_way(
     grids: Sequence[EffectGrid],
     answers: FloatArray,
     own: FloatArray,
-    near: FloatArray,
+    where: RowsOfPairs,
     told: Told,
 ) -> TwoWayEffect:
     """Two-way partial dependence from `(n, g1, g2)` answers with both features set."""
@@ -101,7 +113,7 @@ def compute_two_way(
         space=told.space,
         grids=(first, second),
         value=joint,
-        near=near,
+        **where._asdict(),
         average=float(own[usable].mean()),
         n=int(usable.sum()),
         n_given=told.n_given,
@@ -110,12 +122,67 @@ def compute_two_way(
     )
 
 
-def near_pairs(grids: Sequence[EffectGrid], places: tuple[FloatArray, FloatArray]) -> FloatArray:
-    """`(g1, g2)` share of the rows near both values; `places` of all rows on both axes."""
+class RowsOfPairs(NamedTuple):
+    """As the attributes of a `TwoWayEffect` of these names."""
+
+    near: FloatArray
+    rows: IntArray
+    shares: tuple[FloatArray, FloatArray]
+
+
+def rows_of_pairs(
+    grids: Sequence[EffectGrid], places: tuple[FloatArray, FloatArray]
+) -> RowsOfPairs:
+    """Where the rows are, from the `places` of all of them on both axes."""
     first, second = (
         place[grid.rows] if grid.kind == "category" else grid.places
         for grid, place in zip(grids, places, strict=True)
     )
+    n = len(places[0])
+    some = np.unique(np.linspace(0, n - 1, min(n, CHUNK)).astype(np.int64))
+    one = _apart(grids[0], first, places[0][some])
+    other = _apart(grids[1], second, places[1][some])
+    nearest = np.full((len(first), len(second)), -1, dtype=np.int64)
+    for at in range(len(first)):
+        distance = np.maximum(one[:, at, None], other)
+        best = distance.argmin(axis=0)
+        known = np.isfinite(distance[best, np.arange(len(second))])
+        nearest[at, known] = some[best[known]]
+    shares = tuple(
+        _share(grid, at, place)
+        for grid, at, place in zip(grids, (first, second), places, strict=True)
+    )
+    return RowsOfPairs(_near(grids, (first, second), places), nearest, (shares[0], shares[1]))
+
+
+def _share(grid: EffectGrid, at: FloatArray, places: FloatArray) -> FloatArray:
+    """`(g,)` of the rows, those nearest to each value."""
+    known = places[np.isfinite(places)]
+    order = np.argsort(at, kind="stable")
+    ordered = at[order]
+    if grid.kind == "category":
+        known = known[np.isin(known, ordered)]
+        found = np.searchsorted(ordered, known)
+    else:
+        found = np.searchsorted((ordered[1:] + ordered[:-1]) / 2, known)
+    counted = np.zeros(len(at))
+    counted[order] = np.bincount(found, minlength=len(at))
+    return counted / max(1, len(places))
+
+
+def _apart(grid: EffectGrid, at: FloatArray, places: FloatArray) -> FloatArray:
+    """`(n, g)` in spans of the grid, 1 between two categories; infinite where missing."""
+    apart: FloatArray = np.abs(places[:, None] - at[None, :])
+    apart = np.sign(apart) if grid.kind == "category" else apart / (float(np.ptp(at)) or 1.0)
+    return np.where(np.isnan(apart), np.inf, apart)
+
+
+def _near(
+    grids: Sequence[EffectGrid],
+    ats: tuple[FloatArray, FloatArray],
+    places: tuple[FloatArray, FloatArray],
+) -> FloatArray:
+    first, second = ats
     n = len(places[0])
     near = np.zeros((len(first), len(second)))
     for start in range(0, n, CHUNK):
@@ -136,7 +203,7 @@ def compute_accumulated_pair(
     cells: tuple[IntArray, IntArray],
     corners: FloatArray,
     own: FloatArray,
-    near: FloatArray,
+    where: RowsOfPairs,
     told: Told,
 ) -> TwoWayEffect:
     """Second-order accumulated effect: what two numbers add beyond both of their own effects.
@@ -174,7 +241,7 @@ def compute_accumulated_pair(
         space=told.space,
         grids=(first, second),
         value=_without_main_effects(value, sizes),
-        near=near,
+        **where._asdict(),
         average=float(own[usable].mean()),
         n=int(usable.sum()),
         n_given=told.n_given,

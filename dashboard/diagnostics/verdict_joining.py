@@ -170,6 +170,8 @@ def _opposed(first: Finding, other: Finding) -> bool:
     kinds = {_kind(first), _kind(other)}
     if "open" in kinds or _agree(first, other):
         return False
+    if {first.code, other.code} == {"underfitting", "converged"}:
+        return False  # it has settled, too high
     return "fine" in kinds or kinds == {"free", "little"} or kinds == {"free", "broken"}
 
 

@@ -12,18 +12,20 @@ It says "undecided" where the spread is larger than the difference.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ..contracts import Finding, Severity
-from ..wording import count, in_sentence, number, percent, plural
-from .folds import FoldScores, MeanInterval, corrected_interval
+from ..wording import count, in_sentence, number, percent, threshold
+from .folds import FoldScores, MeanInterval
 from .metric_list import METRICS
 from .mismatch import RATIO, judge_apart
+from .size_cases import SizeCase, beyond, case_of, errors_of, held_out
 from .size_curves import SizeCurve
 from .verdict_joining import judge
+from .wanted_scores import behind_wanted, judge_wanted
 
 __all__ = ["VERDICTS", "judge", "judge_folds", "judge_size_curve", "judge_size_curves"]
 
@@ -38,7 +40,6 @@ VERDICTS = (
     "data_mismatch",
     "undecided",
 )
-REPEATED = 3  # repetitions from which their means are judged
 PERFECT = 0.01  # training error as a share of the validation error that counts as none
 FAR = 1.15  # error over that of the best model, or of the target, from which it is far
 _SIMPLER = (
@@ -53,77 +54,6 @@ _RICHER = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class _Case:
-    """The largest size of one curve, in errors: lower is better, 0 is perfect where that is known.
-
-    Attributes
-    ----------
-    train, validation : `(f,)` of the folds that have both, or of repetitions, means of theirs.
-    ratio : rows judged over rows learned from; 0 for repetitions, which judge all rows.
-    over : what they are over, in words.
-    """
-
-    curve: SizeCurve
-    train: Floats
-    validation: Floats
-    ratio: float
-    over: str
-
-    @property
-    def n(self) -> int:
-        return len(self.validation)
-
-    @property
-    def error(self) -> float:
-        return float(self.validation.mean())
-
-    @property
-    def train_error(self) -> float:
-        return float(self.train.mean())
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation of the validation error over the folds or repetitions."""
-        return float(self.validation.std(ddof=1)) if self.n > 1 else np.nan
-
-    def interval(self, differences: Floats, level: float) -> MeanInterval:
-        return corrected_interval(differences, self.ratio, level)
-
-
-def _errors(curve: SizeCurve, scores: Floats) -> Floats:
-    return 1 - scores if curve.larger_is_better else scores
-
-
-def _case(curve: SizeCurve, place: int = -1) -> _Case:
-    train, ratio, over = _spread_over(curve, _errors(curve, curve.train[place]))
-    validation, _, _ = _spread_over(curve, _errors(curve, curve.validation[place]))
-    both = np.isfinite(train) & np.isfinite(validation)
-    n = int(both.sum())
-    return _Case(curve, train[both], validation[both], ratio, over.format(plural(n, "fold"), n))
-
-
-def _held_out(curve: SizeCurve, place: int = -1) -> Floats:
-    """Validation errors `(f,)` of the folds at a size."""
-    return _errors(curve, curve.validation[place])
-
-
-def _beyond(curve: SizeCurve, differences: Floats, level: float) -> MeanInterval:
-    """A mean over folds with an interval for other rows of the same kind."""
-    folds = curve.independent or curve.n_folds
-    return corrected_interval(differences[np.isfinite(differences)], 1 / max(1, folds - 1), level)
-
-
-def _spread_over(curve: SizeCurve, errors: Floats) -> tuple[Floats, float, str]:
-    """Errors of the folds, or the means of the repetitions; the correction; a template of words."""
-    folds = curve.independent or curve.n_folds
-    repeats = curve.n_folds // folds if folds else 0
-    if repeats < REPEATED or repeats * folds != curve.n_folds:
-        return errors, 1 / max(1, folds - 1), "{0}"
-    # a repetition counts where all its folds have a score
-    return errors.reshape(repeats, folds).mean(axis=1), 0.0, f"{{1}} repetitions of {folds} folds"
-
-
 def judge_size_curves(
     curves: Sequence[SizeCurve],
     *,
@@ -133,7 +63,8 @@ def judge_size_curves(
 ) -> list[Finding]:
     """Verdicts on models that were fitted on the same folds, each judged beside the best of them.
 
-    `baselines` : metric → the score of a model that looks at no feature.
+    `baselines` : metric → the score of a model that looks at no feature; `target` : the score that
+    is wanted.
     """
     scored = [one for one in curves if np.isfinite(one.validation[-1]).any()]
     found = []
@@ -153,6 +84,7 @@ def judge_folds(
     scores: Sequence[FoldScores],
     *,
     baselines: Mapping[str, float] | None = None,
+    target: float | None = None,
     level: float = 0.95,
 ) -> list[Finding]:
     """The same verdicts from a cross-validation: one size, all rows that a fold learns from.
@@ -164,7 +96,8 @@ def judge_folds(
     """
     own = {one.metric: one.baseline for one in scores if np.isfinite(one.baseline)}
     curves = [_one_size(one) for one in scores if one.n_scored]
-    found = judge_size_curves(curves, baselines={**own, **(baselines or {})}, level=level)
+    theirs = {**own, **(baselines or {})}
+    found = judge_size_curves(curves, baselines=theirs, target=target, level=level)
     found = [replace(one, chart="folds", at=None) for one in found]
     return [*found, *(one for each in scores for one in judge_apart(each, level=level))]
 
@@ -197,30 +130,33 @@ def judge_size_curve(
     target: float | None = None,
     level: float = 0.95,
 ) -> list[Finding]:
-    """One verdict of `VERDICTS`, and whether more rows would help.
+    """One verdict of `VERDICTS`, whether it reaches the target, and whether more rows would help.
 
     Parameters
     ----------
     others : curves of other models in the same metric and the same folds.
-    baseline, target : scores that no feature is needed for, and that is wanted.
+    baseline, target : scores that no feature is needed for, and that is wanted: a model that
+        reaches it is not called underfitting because another is better.
     level : of the intervals over folds.
 
     Returns
     -------
     list : nothing while the largest size has no score.
     """
-    case = _case(curve)
+    case = case_of(curve)
+    wanted = [] if target is None else judge_wanted(curve, target, level)
     if not case.n:
-        return []
+        return wanted  # without training scores there is no more to tell
     if case.n < 2:
         known = curve.deviations is not None and np.isfinite(curve.deviations[-1, 1])
-        return [_by_deviation(case) if known else _one_split(case)]
-    found = [_verdict(case, others, baseline, target, level)]
-    return [*found, *_more_rows(case, level)]
+        return [_by_deviation(case) if known else _one_split(case), *wanted]
+    verdict = _verdict(case, others, baseline, target, level)
+    wanted = [] if "wanted" in verdict.evidence else wanted
+    return [verdict, *wanted, *_more_rows(case, level)]
 
 
 def _finding(
-    case: _Case,
+    case: SizeCase,
     code: str,
     severity: Severity,
     sentence: str,
@@ -233,7 +169,7 @@ def _finding(
     )
 
 
-def _one_split(case: _Case) -> Finding:
+def _one_split(case: SizeCase) -> Finding:
     return _finding(
         case,
         "undecided",
@@ -245,7 +181,7 @@ def _one_split(case: _Case) -> Finding:
     )
 
 
-def _by_deviation(case: _Case) -> Finding:
+def _by_deviation(case: SizeCase) -> Finding:
     """Of a table of means: its number of folds is not known, so their spread is all there is."""
     spread = float(case.curve.validation_sd[-1])
     gap = case.error - case.train_error
@@ -280,7 +216,7 @@ def _by_deviation(case: _Case) -> Finding:
 
 
 def _verdict(
-    case: _Case,
+    case: SizeCase,
     others: Sequence[SizeCurve],
     baseline: float | None,
     target: float | None,
@@ -289,8 +225,8 @@ def _verdict(
     gap = case.interval(case.validation - case.train, level)
     told = _gap_words(case, gap)
     if baseline is not None:
-        theirs = _errors(case.curve, np.array([baseline]))
-        worst = _beyond(case.curve, _held_out(case.curve) - theirs, level)
+        theirs = errors_of(case.curve, np.array([baseline]))
+        worst = beyond(case.curve, held_out(case.curve) - theirs, level)
         if worst.low > 0 or abs(worst.mean) <= abs(worst.high - worst.mean):
             return _beats_nothing(case, baseline, worst)
     positive = case.error > 0 and case.train_error >= 0 and _has_zero(case.curve)
@@ -351,7 +287,7 @@ def _score(curve: SizeCurve, error: float) -> str:
     return number(1 - error if curve.larger_is_better else error)
 
 
-def _gap_words(case: _Case, gap: MeanInterval) -> str:
+def _gap_words(case: SizeCase, gap: MeanInterval) -> str:
     title = in_sentence(case.curve.title)
     return (
         f"{title} {_score(case.curve, case.train_error)} on the rows it learned from and "
@@ -361,7 +297,7 @@ def _gap_words(case: _Case, gap: MeanInterval) -> str:
     )
 
 
-def _numbers(case: _Case, gap: MeanInterval) -> dict[str, float | int | str]:
+def _numbers(case: SizeCase, gap: MeanInterval) -> dict[str, float | int | str]:
     return {
         "metric": case.curve.metric,
         "train": float(_score_value(case, case.train_error)),
@@ -375,11 +311,11 @@ def _numbers(case: _Case, gap: MeanInterval) -> dict[str, float | int | str]:
     }
 
 
-def _score_value(case: _Case, error: float) -> float:
+def _score_value(case: SizeCase, error: float) -> float:
     return 1 - error if case.curve.larger_is_better else error
 
 
-def _beats_nothing(case: _Case, baseline: float, worst: MeanInterval) -> Finding:
+def _beats_nothing(case: SizeCase, baseline: float, worst: MeanInterval) -> Finding:
     title = in_sentence(case.curve.title)
     clear = worst.low > 0
     verb = "does worse than" if clear else "does no better than"
@@ -404,19 +340,21 @@ def _beats_nothing(case: _Case, baseline: float, worst: MeanInterval) -> Finding
 
 
 def _far(
-    case: _Case, others: Sequence[SizeCurve], target: float | None, level: float
+    case: SizeCase, others: Sequence[SizeCurve], target: float | None, level: float
 ) -> Finding | None:
     """Underfitting: close curves that stay far from the target or the best other model."""
     if not _has_zero(case.curve) or not case.error > 0:
         return None
     if target is not None:
-        wanted = float(_errors(case.curve, np.array([target]))[0])
-        behind = _beyond(case.curve, _held_out(case.curve) - wanted, level)
+        wanted = float(errors_of(case.curve, np.array([target]))[0])
+        behind = behind_wanted(case.curve, target, level)
+        if behind.high <= 0:
+            return None
         if behind.low > 0 and case.error >= FAR * max(wanted, 0.0):
-            return _underfit(case, f"the target of {number(target)}", behind)
+            return _underfit(case, f"the {threshold(target)} that is wanted", behind, wanted=target)
     best: tuple[float, SizeCurve, Floats] | None = None
     for other in others:
-        theirs, mine = _held_out(other), _held_out(case.curve)
+        theirs, mine = held_out(other), held_out(case.curve)
         if theirs.shape != mine.shape:
             continue
         both = np.isfinite(theirs) & np.isfinite(mine)
@@ -425,13 +363,13 @@ def _far(
     if best is None:
         return None
     error, other, differences = best
-    behind = _beyond(case.curve, differences, level)
+    behind = beyond(case.curve, differences, level)
     if behind.low > 0 and case.error >= FAR * max(error, 0.0):
         return _underfit(case, f"{other.model} ({_score(other, error)})", behind)
     return None
 
 
-def _underfit(case: _Case, what: str, behind: MeanInterval) -> Finding:
+def _underfit(case: SizeCase, what: str, behind: MeanInterval, **told: float) -> Finding:
     title = in_sentence(case.curve.title)
     return _finding(
         case,
@@ -447,20 +385,21 @@ def _underfit(case: _Case, what: str, behind: MeanInterval) -> Finding:
         behind_low=behind.low,
         behind_high=behind.high,
         folds=case.n,
+        **told,
     )
 
 
-def _more_rows(case: _Case, level: float) -> list[Finding]:
+def _more_rows(case: SizeCase, level: float) -> list[Finding]:
     """Whether the validation score still improved over the last doubling of the rows."""
     curve = case.curve
     if len(curve.sizes) < 2:
         return []
     half = int(np.argmin(np.abs(np.log(curve.sizes[:-1] / (curve.sizes[-1] / 2)))))
-    before, now = _held_out(curve, half), _held_out(curve)
+    before, now = held_out(curve, half), held_out(curve)
     both = np.isfinite(before) & np.isfinite(now)
     if both.sum() < 2:
         return []
-    won = _beyond(curve, before[both] - now[both], level)
+    won = beyond(curve, before[both] - now[both], level)
     least = 0.01 * abs(case.error)
     rows = f"from {count(int(curve.sizes[half]))} to {count(int(curve.sizes[-1]))} rows"
     title = in_sentence(curve.title)

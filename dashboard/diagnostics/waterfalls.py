@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..contracts import Attributions, Label, OutputSpace
+from ..contracts import Attributions, Label, OutputSpace, normal_quantile
 from ..errors import NotApplicable
 from .attributions import (
     by_names,
@@ -36,7 +36,8 @@ class Waterfall:
     row : position in the evaluation set.
     features : shown ones, the same order for all models of one call, strongest first.
     values : `(n_shown,)`; NaN where this model does not use the feature.
-    errors : standard errors of sampled values, 0 where exact.
+    errors : standard errors of sampled values, 0 where exact; `spread` half of their intervals of
+        `level`.
     cells : the row's own value of each feature, as text; "" where it is not used.
     rest : sum over the `n_rest` features that are folded.
     gap : prediction − (base + sum): within the tolerance that was checked.
@@ -60,6 +61,11 @@ class Waterfall:
     exact: bool
     method: str
     n_outputs: int = 1
+    level: float = 0.95
+
+    @property
+    def spread(self) -> Floats:
+        return np.asarray(normal_quantile(self.level) * self.errors)
 
     @property
     def used(self) -> npt.NDArray[np.bool_]:
@@ -73,7 +79,7 @@ class Waterfall:
 
     def frame(self) -> pd.DataFrame:
         """Columns model, row, output, feature, data, value, low, high, base, prediction."""
-        spread = 1.96 * self.errors
+        spread = self.spread
         table = pd.DataFrame(
             {
                 "model": self.model,
@@ -160,6 +166,7 @@ def _waterfall(one: Attributions, output: Label | None, features: tuple[str, ...
         exact=one.exact,
         method=one.method,
         n_outputs=len(one.output_names),
+        level=one.level,
     )
     sums = [*found.sums.tolist(), prediction]
     return _with_span(found, (min(sums), max(sums)))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..contracts import Label, OutputSpace
+from ..contracts import Label, OutputSpace, normal_quantile
 from ..errors import NotApplicable, ParameterError
 
 __all__ = [
@@ -125,6 +125,12 @@ class WordExplanation:
     exact: bool
     n_texts: int
     notes: tuple[str, ...] = ()
+    level: float = 0.95
+
+    @property
+    def spread(self) -> Floats:
+        """`(n_terms, n_outputs)` half of the intervals of `level`."""
+        return np.asarray(normal_quantile(self.level) * self.errors)
 
     def place(self, output: Label | None = None) -> int:
         """Where an output stands; None is the first.
@@ -145,7 +151,7 @@ class WordExplanation:
         times = np.bincount([term for _, _, term in self.split.spans], minlength=len(self.values))
         parts = []
         for k, name in enumerate(self.output_names):
-            value, spread = self.values[:, k], 1.96 * self.errors[:, k]
+            value, spread = self.values[:, k], self.spread[:, k]
             parts.append(
                 pd.DataFrame(
                     {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -34,6 +34,16 @@ LEFT_OUT = (
     "features are those of background rows."
 )
 SECONDS_A_ROW = 1e-5  # of a model nobody has measured yet
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """What is drawn for each row: mixed rows (`budget`, None = as usual), from which seed, and the
+    level of the intervals that its errors are for."""
+
+    seed: int
+    budget: int | None
+    level: float
 
 
 class _Agnostic(ABC):
@@ -77,22 +87,28 @@ class _Agnostic(ABC):
         work: Work,
         options: Mapping[str, Any],
     ) -> EngineResult:
-        """Values for all outputs. `options`: "random_state", "budget" (mixed rows a row).
+        """Values for all outputs. `options`: "random_state", "level" of the intervals, "draws"
+        (coalitions or orders a row) or "budget" (mixed rows a row).
 
         Raises
         ------
         NotApplicable : the model fails on mixed rows, or its answers are random or no numbers.
         """
         mixer = Mixer(subject, space, rows, background, work)
-        budget, slow = self._budget(mixer, options.get("budget"))
+        given = options.get("budget")
+        if options.get("draws"):
+            given = int(options["draws"]) * self._of_draw(mixer.n_features, mixer.n_background)
+        budget, slow = self._budget(mixer, given)
         each = self.evaluations(mixer.n_features, mixer.n_background, budget)
         mixer.questions.n_expected = mixer.questions.n_asked + mixer.n * each
         values = np.zeros((mixer.n, mixer.n_features, subject.n_outputs))
         errors = np.zeros_like(values)
-        self._fill(mixer, values, errors, int(options.get("random_state") or 0), budget)
+        seed, level = int(options.get("random_state") or 0), float(options.get("level") or 0.95)
+        self._fill(mixer, values, errors, _Drawing(seed, budget, level))
         notes = (*self._notes(mixer, budget), *(SLOW_NOTE if slow else ()))
         notes = (*notes, *mixer.notes(), *mixer.questions.notes())
-        found = self._sound(EngineResult(values, mixer.base, errors, notes))
+        found = EngineResult(values, mixer.base, errors, notes, unanswered=mixer.unanswered)
+        found = self._sound(found)
         if mixer.n > 1 and not len(found.values) and mixer.questions.failure is not None:
             raise mixer.questions.failure
         return found
@@ -117,14 +133,13 @@ class _Agnostic(ABC):
         # a power of two: one run should not ask for other numbers than the next
         return 1 << max(0, int(SECONDS_OF_ROW / mixer.seconds_a_row).bit_length() - 1), True
 
+    def _of_draw(self, n_features: int, n_background: int) -> int:
+        """Mixed rows that one coalition or order takes."""
+        return 1
+
     @abstractmethod
     def _fill(
-        self,
-        mixer: Mixer,
-        values: FloatArray,
-        errors: FloatArray,
-        seed: int,
-        budget: int | None,
+        self, mixer: Mixer, values: FloatArray, errors: FloatArray, drawing: _Drawing
     ) -> None:
         """Write the values and their errors, both `(n, f, k)`."""
 
@@ -147,12 +162,7 @@ class ExactEngine(_Agnostic):
         return int(n_background << min(n_features, 40))
 
     def _fill(
-        self,
-        mixer: Mixer,
-        values: FloatArray,
-        errors: FloatArray,
-        seed: int,
-        budget: int | None,
+        self, mixer: Mixer, values: FloatArray, errors: FloatArray, drawing: _Drawing
     ) -> None:
         plans: list[tuple[IntArray, IntArray]] = []
 
@@ -210,6 +220,9 @@ class KernelEngine(_Agnostic):
     def evaluations(self, n_features: int, n_background: int, budget: int | None = None) -> int:
         return self._coalitions(n_features, n_background, budget) * n_background
 
+    def _of_draw(self, n_features: int, n_background: int) -> int:
+        return n_background
+
     def _coalitions(self, f: int, n_background: int, budget: int | None) -> int:
         least = 2 * f + 20
         wanted = 2 * f + MORE_COALITIONS if budget is None else budget // n_background
@@ -217,12 +230,7 @@ class KernelEngine(_Agnostic):
         return min(wanted, (1 << f) - 2) if f < 30 else wanted
 
     def _fill(
-        self,
-        mixer: Mixer,
-        values: FloatArray,
-        errors: FloatArray,
-        seed: int,
-        budget: int | None,
+        self, mixer: Mixer, values: FloatArray, errors: FloatArray, drawing: _Drawing
     ) -> None:
         for row in range(mixer.n):
             active = np.flatnonzero(mixer.differ(row).any(axis=0))
@@ -230,13 +238,15 @@ class KernelEngine(_Agnostic):
             if len(active) < 2:
                 values[row, active] = total
                 continue
-            n = self._coalitions(len(active), mixer.n_background, budget)
-            drawn = draw_coalitions(len(active), n, _generator(seed, mixer, row))
+            n = self._coalitions(len(active), mixer.n_background, drawing.budget)
+            rng = _generator(drawing.seed, mixer, row)
+            drawn = draw_coalitions(len(active), n, rng)
             worth = _worth(mixer, row, active, drawn.masks)
             if not np.isfinite(worth).all():
                 values[row] = np.nan
                 continue
-            values[row, active], errors[row, active] = solve(drawn, worth - mixer.base, total)
+            solved = solve(drawn, worth - mixer.base, total, level=drawing.level)
+            values[row, active], errors[row, active] = solved
 
     def _notes(self, mixer: Mixer, budget: int | None) -> tuple[str, ...]:
         n = self._coalitions(mixer.n_features, mixer.n_background, budget)
@@ -270,7 +280,10 @@ class PermutationEngine(_Agnostic):
 
     def evaluations(self, n_features: int, n_background: int, budget: int | None = None) -> int:
         orders = self._orders(n_features, n_background, budget)
-        return orders * max(1, 2 * (n_features - 1))
+        return orders * self._of_draw(n_features, n_background)
+
+    def _of_draw(self, n_features: int, n_background: int) -> int:
+        return max(1, 2 * (n_features - 1))
 
     def _orders(self, f: int, n_background: int, budget: int | None) -> int:
         """Pairs of orders a row: a multiple of the background rows, or fewer than these."""
@@ -281,19 +294,14 @@ class PermutationEngine(_Agnostic):
         return wanted if wanted < n_background else wanted // n_background * n_background
 
     def _fill(
-        self,
-        mixer: Mixer,
-        values: FloatArray,
-        errors: FloatArray,
-        seed: int,
-        budget: int | None,
+        self, mixer: Mixer, values: FloatArray, errors: FloatArray, drawing: _Drawing
     ) -> None:
-        orders = self._orders(mixer.n_features, mixer.n_background, budget)
+        orders = self._orders(mixer.n_features, mixer.n_background, drawing.budget)
         waiting: deque[Walks] = deque()
 
         def requests() -> Iterator[tuple[int, IntArray]]:
             for row in range(mixer.n):
-                for walks in walks_of(mixer, row, orders, _generator(seed, mixer, row)):
+                for walks in walks_of(mixer, row, orders, _generator(drawing.seed, mixer, row)):
                     waiting.append(walks)
                     yield row, walks.at
 
@@ -307,7 +315,10 @@ class PermutationEngine(_Agnostic):
                 draws.append(walks.contributions(mixer, said))
                 who.append(walks.who)
             mean, errors[row] = average(
-                np.concatenate(draws), np.concatenate(who), mixer.n_background
+                np.concatenate(draws),
+                np.concatenate(who),
+                mixer.n_background,
+                level=drawing.level,
             )
             values[row] = adding_up(mean, errors[row], mixer.own[row] - mixer.base)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,9 @@ from ..contracts import Label, OutputSpace, canonical_label
 from ..frames import (
     Frame,
     FrameError,
-    FrameLimits,
     plain_text,
-    read_frame,
     tag_values,
     untag_values,
-    write_frame,
 )
 from .subjects import FloatArray, IntArray, Offer
 
@@ -27,8 +24,6 @@ __all__ = [
     "NO_NUMBER",
     "Block",
     "PlanAnswer",
-    "block_bytes",
-    "block_of_bytes",
     "encode_block",
     "encode_plan",
     "gap",
@@ -77,6 +72,7 @@ class Block:
     engine : the one that answered; `refused` says of others that were tried first why not.
     kept : `(n,)` which of the asked rows these are: those that the model answers.
     values, predictions, base, errors : as in `Attributions`.
+    unanswered : places of background rows that stood in for nothing, ascending.
     """
 
     engine: str
@@ -92,6 +88,7 @@ class Block:
     tolerance: float
     notes: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
+    unanswered: tuple[int, ...] = ()
 
 
 # ---- plans -----------------------------------------------------------------------------------
@@ -223,6 +220,7 @@ def encode_block(block: Block) -> tuple[dict[str, Any], list[Any]]:
         "notes": list(block.notes)[:_NOTES],
         "refused": dict(block.refused),
         "sampled": block.errors is not None,
+        "unanswered": list(block.unanswered),
     }
     arrays = [block.kept, block.values, block.base, block.predictions]
     return header, arrays if block.errors is None else [*arrays, block.errors]
@@ -271,7 +269,17 @@ def read_block(frame: Frame, *, asked: int, n_features: int, n_outputs: int) -> 
         tolerance=tolerance,
         notes=_texts(told, "notes", _NOTES),
         refused={plain_text(k, 100): plain_text(v, _SENTENCE) for k, v in refused.items()},
+        unanswered=_places(told),
     )
+
+
+def _places(told: Mapping[str, Any]) -> tuple[int, ...]:
+    """Ascending places of background rows."""
+    found = _list(told, "unanswered", MOST_FEATURES)
+    sound = all(type(one) is int and one >= 0 for one in found)
+    if not sound or any(b <= a for a, b in pairwise(found)):
+        raise FrameError("A block of an explanation names background rows that are none.")
+    return tuple(found)
 
 
 def read_interactions(
@@ -305,26 +313,3 @@ def _is_selection(kept: Any, asked: int) -> bool:
         return True
     inside = int(kept.min()) >= 0 and int(kept.max()) < asked
     return inside and bool((np.diff(kept.astype(np.int64)) > 0).all())
-
-
-def block_bytes(block: Block) -> bytes:
-    """A block as it is stored: the message itself."""
-    stream = io.BytesIO()
-    header, arrays = encode_block(block)
-    write_frame(stream, header, arrays)
-    return stream.getvalue()
-
-
-def block_of_bytes(content: bytes, *, asked: int, n_features: int, n_outputs: int) -> Block:
-    """What `block_bytes` wrote.
-
-    Raises
-    ------
-    FrameError : anything else.
-    """
-    limits = FrameLimits(header_bytes=8 << 20, array_bytes=len(content), arrays=8)
-    try:
-        frame = read_frame(io.BytesIO(content), limits)
-    except EOFError as error:
-        raise FrameError("A stored block is cut off.") from error
-    return read_block(frame, asked=asked, n_features=n_features, n_outputs=n_outputs)

@@ -15,6 +15,7 @@ from math import comb, factorial
 import numpy as np
 import numpy.typing as npt
 
+from ..contracts import normal_quantile
 from .subjects import FloatArray, IntArray
 
 __all__ = [
@@ -119,7 +120,7 @@ def _draw_pairs(
 
 
 def solve(
-    coalitions: Coalitions, worth: FloatArray, total: FloatArray
+    coalitions: Coalitions, worth: FloatArray, total: FloatArray, *, level: float = 0.95
 ) -> tuple[FloatArray, FloatArray]:
     """Values and standard errors, both `(f, k)`.
 
@@ -127,6 +128,7 @@ def solve(
     ----------
     worth : `(m, k)` what each coalition adds to the empty one.
     total : `(k,)` what all features add together: the values sum to it exactly.
+    level : of the intervals for which the errors are wide enough, few as the groups are.
 
     The errors are those of leaving out one of ten groups of drawn pairs at a time (jackknife).
     """
@@ -150,7 +152,7 @@ def solve(
         ]
     )
     variance = (n_groups - 1) * without.var(axis=0)
-    return values, np.sqrt(variance) * _few(n_groups - 1)
+    return values, np.sqrt(variance) * _few(n_groups - 1, level)
 
 
 def _moments(
@@ -171,11 +173,11 @@ def _constrained(a: FloatArray, b: FloatArray, total: FloatArray) -> FloatArray:
 
 
 @lru_cache(maxsize=256)
-def _few(degrees: int) -> float:
-    """How much wider 1.96 standard errors must be for an error known from few differences."""
+def _few(degrees: int, level: float) -> float:
+    """How much wider an interval must be for an error known from few differences (Student)."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(degrees, 0.975) / 1.959963984540054)
+    return float(stdtrit(degrees, (1 + level) / 2) / normal_quantile(level))
 
 
 def chains(
@@ -206,7 +208,7 @@ def chains(
     return order, pair, step, np.concatenate([forwards, backwards])
 
 
-def neighbours_mean(draws: FloatArray, strata: IntArray) -> tuple[FloatArray, FloatArray]:
+def neighbours_mean(draws: FloatArray, *, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
     """Mean `(…)` over `(p, …)` draws of one stratum each, and its standard error.
 
     The strata are sorted, so that neighbours share most of what is no chance: the error is that
@@ -216,10 +218,12 @@ def neighbours_mean(draws: FloatArray, strata: IntArray) -> tuple[FloatArray, Fl
     squares = (np.diff(draws, axis=0) ** 2).sum(axis=0) / 2
     if p < FEW_DRAWS:
         squares = ((draws - draws.mean(axis=0)) ** 2).sum(axis=0)
-    return draws.mean(axis=0), np.sqrt(squares / ((p - 1) * p)) * _few(p - 1)
+    return draws.mean(axis=0), np.sqrt(squares / ((p - 1) * p)) * _few(p - 1, level)
 
 
-def stratified_mean(draws: FloatArray, strata: IntArray) -> tuple[FloatArray, FloatArray]:
+def stratified_mean(
+    draws: FloatArray, strata: IntArray, *, level: float = 0.95
+) -> tuple[FloatArray, FloatArray]:
     """Mean `(…)` over all strata of the means within them, and its standard error.
 
     Strata stand together, and some of them hold several draws, whose differences tell the error.
@@ -231,5 +235,5 @@ def stratified_mean(draws: FloatArray, strata: IntArray) -> tuple[FloatArray, Fl
     apart = draws - np.repeat(means, times, axis=0)
     degrees = len(draws) - len(times)
     within = (apart**2).sum(axis=0) / degrees
-    errors = np.sqrt(within * (1.0 / times).sum()) / len(times) * _few(degrees)
+    errors = np.sqrt(within * (1.0 / times).sum()) / len(times) * _few(degrees, level)
     return means.mean(axis=0), errors

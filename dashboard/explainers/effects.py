@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,17 +14,29 @@ import pandas as pd
 from ..contracts import Model, OutputSpace, Work
 from ..errors import NotApplicable
 from ..frames import Frame, FrameError, plain_text, tag_values, untag_values
+from ..sandbox.processes import WorkCancelled, is_unwanted
 from .answers import Asked
+from .asking import as_part, ask
+from .kept import KeptParts
 from .mixing import Questions, Stock
 from .pipelines import TRIED, known_subject, raw_rows
 from .subjects import FloatArray, IntArray, Subject
 
-__all__ = ["EffectAnswers", "effects", "read_effects", "read_space", "space_of"]
+__all__ = [
+    "EffectAnswers",
+    "EffectQuestion",
+    "ask_effects",
+    "effects",
+    "read_effects",
+    "read_space",
+    "space_of",
+]
 
 CHUNK_ROWS = 8_192  # mixed rows between two looks at the clock
 CHUNK_SECONDS = 1.0
 MOST_ANSWERS = 16_000_000  # numbers that are held for one feature
 LONGEST_NAME = 1_000
+FIRST_ROWS = 125  # of the blocks in which answers are kept; each has as many as all before it
 
 
 def effects(
@@ -32,8 +46,9 @@ def effects(
 
     `arguments`: "rows" (n positions), "columns" (c names), "values" (m × c positions of the rows
     whose values are taken, or n × m × c of them), "space" ("auto" or an `OutputSpace`), "asked",
-    "seconds" (after which no further rows are started). Answers with `outputs`, `space`, and the
-    arrays answers `(n', m, k)` and own `(n', k)`; n' ≤ n where the time was up.
+    "seconds" (after which no further rows are started), "again" (whether the first rows are asked
+    twice), perhaps "step" (rows that take a second at most). Answers with `outputs`, `space`, and
+    the arrays answers `(n', m, k)` and own `(n', k)`; n' ≤ n where the time was up.
 
     Raises
     ------
@@ -45,10 +60,19 @@ def effects(
     values = np.asarray(arguments["values"], dtype=np.int64)
     rows = np.asarray(arguments["rows"], dtype=np.int64)
     columns = [str(name) for name in arguments["columns"]]
-    seconds = float(arguments["seconds"])
-    own, answers, notes = substitute(subject, space, X, rows, columns, values, seconds, work)
+    pace = Pace(float(arguments["seconds"]), int(arguments.get("step", 1)))
+    again = bool(arguments["again"])
+    own, answers, notes = substitute(subject, space, X, rows, columns, values, pace, again, work)
     header = {"outputs": tag_values(subject.output_names), "space": space.value}
     return {**header, "notes": [*subject.notes, *notes]}, [answers, own]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds after which no further rows are started, and rows to begin with."""
+
+    seconds: float
+    step: int
 
 
 def space_of(subject: Subject, wanted: str) -> OutputSpace:
@@ -70,7 +94,8 @@ def substitute(
     rows: IntArray,
     columns: list[str],
     values: IntArray,
-    seconds: float,
+    pace: Pace,
+    twice: bool,
     work: Work,
 ) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
     """`(n', k)` answers to the rows, `(n', m, k)` to each with its columns replaced, and notes."""
@@ -80,13 +105,13 @@ def substitute(
     questions.asked_about = "rows with values of other rows"
     own_at = np.repeat(at_rows[:, None], len(subject.features), axis=1)
     m = values.shape[-2]
-    n = min(len(rows), max(2, MOST_ANSWERS // (m * subject.n_outputs)))
+    n = min(len(rows), _most_rows(m, subject.n_outputs))
     taken = np.broadcast_to(at_values, (len(rows), *at_values.shape[-2:]))
     own: list[FloatArray] = []
     found: list[FloatArray] = []
     began = time.perf_counter()
-    step, start = 1, 0
-    while start < n and (start < 2 or time.perf_counter() - began < seconds):
+    step, start = max(1, min(CHUNK_ROWS // m, pace.step)), 0
+    while start < n and (start < 2 or time.perf_counter() - began < pace.seconds):
         stop = min(n, start + step)
         part = np.repeat(own_at[start:stop], m, axis=0)
         part[:, places] = taken[start:stop].reshape(len(part), -1)
@@ -97,9 +122,16 @@ def substitute(
         room = CHUNK_SECONDS / (questions.seconds_a_row * (m + 1))
         step, start = max(1, min(CHUNK_ROWS // m, step * 4, int(room))), stop
         work.progress(stop, n, "Asking the model about changed rows")
-    again = questions.ask(stock, own_at[:2], at_rows[:2], check=False)
-    notes = (*_chance_note(again, own, found), *questions.notes())
+    notes = questions.notes()
+    if twice:
+        again = questions.ask(stock, own_at[:2], at_rows[:2], check=False)
+        notes = (*_chance_note(again, own, found), *notes)
     return np.concatenate(own), np.concatenate(found), notes
+
+
+def _most_rows(m: int, n_outputs: int) -> int:
+    """Rows whose answers with m values each can be held."""
+    return max(2, MOST_ANSWERS // (m * n_outputs))
 
 
 def _chance_note(
@@ -181,6 +213,98 @@ def read_space(header: Mapping[str, Any]) -> OutputSpace:
     return OutputSpace(header["space"])
 
 
-def read_effects(n: int, m: int) -> Any:
-    """A reader for `ask`: of n rows with m values each."""
-    return lambda frame: EffectAnswers(frame, n, m)
+def read_effects(n: int, m: int, like: EffectAnswers | None = None) -> Any:
+    """A reader for `ask`: of n rows with m values each, in the unit and outputs of `like`."""
+
+    def read(frame: Frame) -> EffectAnswers:
+        found = EffectAnswers(frame, n, m)
+        if like is not None and (found.outputs, found.space) != (like.outputs, like.space):
+            raise FrameError("The effects are of other outputs than those before.")
+        return found
+
+    return read
+
+
+# ---- the parent's side -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class EffectQuestion:
+    """What is asked: answers to `rows` with `features` set to those of the rows `values`.
+
+    Attributes
+    ----------
+    values : `(m, c)` positions for every row, or `(n, m, c)`.
+    asked : as `Asked.to_json` gives it.
+    seconds : after which no further rows are started.
+    """
+
+    features: tuple[str, ...]
+    rows: IntArray
+    values: IntArray
+    space: str
+    asked: Mapping[str, Any]
+    seconds: float
+
+    def arguments(self, start: int, stop: int) -> dict[str, Any]:
+        """Those of some of the rows."""
+        values = self.values[start:stop] if self.values.ndim == 3 else self.values
+        return {
+            "rows": self.rows[start:stop].tolist(),
+            "columns": list(self.features),
+            "values": values.tolist(),
+            "space": self.space,
+            "asked": dict(self.asked),
+            "seconds": self.seconds,
+            "again": start == 0,
+        }
+
+
+def ask_effects(model: Model, X: Any, question: EffectQuestion, kept: KeptParts) -> EffectAnswers:
+    """The answers to the rows, or to the first of them where the time or the memory is up.
+
+    Where answers are kept it is in blocks, so that what is finished stays when it is stopped.
+
+    Raises
+    ------
+    NotApplicable, ModelError : see `effects`.
+    WorkCancelled : the watcher stopped it.
+    """
+    m, n, start = question.values.shape[-2], len(question.rows), 0
+    parts, took = list[EffectAnswers](), list[float]()
+    while start < n and (not parts or sum(took) < question.seconds):
+        if is_unwanted():
+            raise WorkCancelled("You stopped asking about changed rows.")
+        stop = n if kept.store is None else min(n, max(FIRST_ROWS, 2 * start))
+        hints: dict[str, Any] = {"seconds": question.seconds - sum(took)}
+        if parts:
+            hints["step"] = int(len(parts[-1].own) / max(CHUNK_SECONDS, took[-1]))
+        began = time.perf_counter()
+        with as_part(start, stop - start, n, lambda _: "Asking the model about changed rows"):
+            part: EffectAnswers = ask(
+                model,
+                "effects",
+                question.arguments(start, stop),
+                {"X": X},
+                read=read_effects(stop - start, m, like=parts[0] if parts else None),
+                array_bytes=1 << 30,
+                kept=kept,
+                hints=hints,
+            )
+        took.append(time.perf_counter() - began)
+        parts.append(part)
+        if len(part.own) < stop - start:
+            break
+        n, start = min(n, _most_rows(m, len(part.outputs))), stop
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[EffectAnswers]) -> EffectAnswers:
+    """The answers to the rows of all parts, one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    joined = copy(parts[0])
+    joined.notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    joined.answers = np.concatenate([part.answers for part in parts])
+    joined.own = np.concatenate([part.own for part in parts])
+    return joined

@@ -12,6 +12,7 @@ __all__ = ["ENGINES"]
 # Module and name, of the engine or of a mapping that has it, below this package.
 _HOMES = {
     "linear": "linear.LINEAR",
+    "linear-shares": "linear_shares.LINEAR_SHARES",
     "xgboost": "native.XGBOOST",
     "lightgbm": "native.LIGHTGBM",
     "catboost": "native.CATBOOST",

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..contracts import normal_quantile
 from ..models.network_inputs import InputSpec
 
 __all__ = [
@@ -158,8 +159,8 @@ class Sums:
         errors: FloatArray = np.sqrt(self.whole * self._scale()[:, None]) * self._few()
         return errors
 
-    def settled(self, gaps: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Values whose sum is exact, and their standard errors; both `(n, M, k)`.
+    def settled(self, gaps: FloatArray, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
+        """Values whose sum is exact, and their errors for intervals of `level`; both `(n, M, k)`.
 
         What the sum must be is known, so its sampling error is, too; each cell gives up the part
         of it that goes with its own (a control variate). `gaps` are `(n, k)`: truth less sum. What
@@ -173,7 +174,7 @@ class Sums:
         left = np.maximum(self.squares - share * self.products, 0)
         values = self.values + share * gaps[:, None, :]
         beyond = np.maximum(gaps**2 - 4 * self.whole_errors**2, 0)
-        errors = left * (self._scale()[:, None] * self._few() ** 2)[:, None, :]
+        errors = left * (self._scale()[:, None] * self._few(level) ** 2)[:, None, :]
         errors += share**2 * beyond[:, None, :]
         errors += np.maximum(gaps**2 - 9 * self.whole_errors**2, 0)[:, None, :]
         return values, np.sqrt(errors)
@@ -184,8 +185,8 @@ class Sums:
         scale: FloatArray = pairs / (pairs - 1) / self.samples.astype(np.float64) ** 2
         return scale
 
-    def _few(self) -> FloatArray:
-        """`(n, k)` how much wider 1.96 standard errors must be, by Student's distribution.
+    def _few(self, level: float = 0.95) -> FloatArray:
+        """`(n, k)` how much wider intervals of `level` must be, by Student's distribution.
 
         Its degrees: as many differences of one size as would tell as little (Satterthwaite).
         """
@@ -193,7 +194,8 @@ class Sums:
 
         some = self.fourths > 0
         degrees = np.divide(self.whole**2, self.fourths, out=np.ones_like(self.whole), where=some)
-        wider: FloatArray = stdtrit(np.maximum(degrees, 1), 0.975) / 1.959963984540054
+        wider: FloatArray = stdtrit(np.maximum(degrees, 1), (1 + level) / 2)
+        wider /= normal_quantile(level)
         return wider
 
 

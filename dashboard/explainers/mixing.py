@@ -253,6 +253,7 @@ class Mixer:
     n, n_background : rows of the stock: the explained ones first. Background rows for which the
         model gives no number are none of it.
     own : `(n, k)` answers to the explained rows; background : `(n_background, k)`; base : `(k,)`.
+    unanswered : places of those among all background rows.
     seconds_a_row : how long the model takes for one row, at best.
     seeds : `(n,)` of what the rows hold, whatever block they are explained in.
     """
@@ -275,7 +276,9 @@ class Mixer:
                 known.clear()
             known[key] = self._ask_background()
         self.background, self.seconds_a_row = known[key]
-        answered = np.flatnonzero(np.isfinite(self.background).all(axis=1))
+        sound = np.isfinite(self.background).all(axis=1)
+        answered = np.flatnonzero(sound)
+        self.unanswered: tuple[int, ...] = tuple(np.flatnonzero(~sound).tolist())
         if len(answered) < self.n_given:
             some = background.iloc[answered] if hasattr(background, "iloc") else None
             self._take(subject, rows, background[answered] if some is None else some)

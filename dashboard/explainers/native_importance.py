@@ -135,9 +135,10 @@ _MIXED = (
 
 
 def _none(subject: Subject) -> str:
-    kind = type(subject.estimator).__name__ if subject.estimator is not None else "model"
+    kind = f" ({type(subject.estimator).__name__})" if subject.estimator is not None else ""
     return (
-        f"This {kind} keeps no counts of its features; use permutation importance or contributions."
+        f"This model{kind} keeps no counts of its features; use permutation importance or "
+        "contributions."
     )
 
 

@@ -17,8 +17,8 @@ from ..contracts import OutputSpace, Work
 from ..errors import ModelError
 from ..models.network_inputs import InputSpec, input_arrays
 from ..models.networks import KERAS_LOCK, input_specs, network_batch
-from ..wording import number
 from .answers import CLIP
+from .completeness import check_complete, rounded_up
 from .convolutions import quick_convolutions
 from .gradients import Sums, design_for, integrand, outputs_at, samples_for, slopes_at, summed
 from .outputs import Answer, before_activation, flat_outputs, match_answers
@@ -38,7 +38,7 @@ _PROBE = 64  # rows of each kind on which answers and outputs are compared
 _CUT = math.log((1 - CLIP) / CLIP)
 _SURE = 3.0  # standard errors that a row's sum may be off before it gets more samples
 _MOST = 5.0  # and when all are taken; beyond, gradients do not explain the network
-_MOST_OVERALL, _SEVERAL = 2.0, 10  # root mean square over so many rows: chance would even out
+_MOST_OVERALL = 2.0  # root mean square over several rows: chance would even out
 _PRECISION = 2e-4  # of float32 networks, relative
 # Words, codes and bins: nothing lies between two of them.
 _STEPWISE = {
@@ -101,22 +101,24 @@ class GradientEngine:
     ) -> EngineResult:
         """Values of the columns or cells of the prepared rows.
 
-        `options`: "budget" (gradients a row, 200), "random_state".
+        `options`: "draws" or "budget" (gradients a row, 200), "random_state", "level".
 
         Raises
         ------
         ModelError : missing values, answers that are none of the network's outputs, or values
             that do not add up within their error after eight times the samples.
         """
-        wanted = max(20, int(options.get("budget") or SAMPLES))
+        wanted = max(20, int(options.get("draws") or options.get("budget") or SAMPLES))
         seed = int(options.get("random_state") or 0)
         lines = _lined_up(subject, rows, background, space)
         samples = samples_for(wanted, len(lines.background[0]))
         sums, gaps = _sampled(lines, samples, seed, work)
-        values, errors = sums.settled(gaps)
-        notes = _notes(gaps, samples, int(sums.samples.max()))
+        values, errors = sums.settled(gaps, float(options.get("level") or 0.95))
+        notes = (*_notes(gaps, samples, int(sums.samples.max())), *lines.notes())
         errors = np.sqrt(lines.to_columns(errors**2))
-        return EngineResult(lines.to_columns(values), lines.base, errors, notes)
+        return EngineResult(
+            lines.to_columns(values), lines.base, errors, notes, unanswered=lines.unanswered
+        )
 
 
 GRADIENTS = GradientEngine()
@@ -194,6 +196,7 @@ class _Lines:
     m : prepared columns or cells.
     truth : `(n, k)` the model's own answers; base : `(k,)` their mean over the background.
     size : `(k,)` how far answers lie apart.
+    unanswered : places of background rows left out: no line begins at a missing value.
     """
 
     network: Any
@@ -207,6 +210,17 @@ class _Lines:
     truth: FloatArray
     base: FloatArray
     size: FloatArray
+    unanswered: tuple[int, ...]
+
+    def notes(self) -> tuple[str, ...]:
+        """What has to be said about the background."""
+        if not self.unanswered:
+            return ()
+        n = len(self.background[0])
+        return (
+            f"Lines begin at {n:,} of {n + len(self.unanswered):,} background rows: the others "
+            "have missing values, where no line can begin, or no number as their answer.",
+        )
 
     def gaps(self, sums: Sums) -> FloatArray:
         """`(n, k)` what the values lack to the model's own answers."""
@@ -242,7 +256,14 @@ class _Lines:
 def _lined_up(subject: Subject, rows: Any, background: Any, space: OutputSpace) -> _Lines:
     network = subject.estimator
     specs = tuple(input_specs(network))
-    given, backs = _numbers(rows, specs), _numbers(background, specs)
+    given, all_backs = _numbers(rows, specs), _numbers(background, specs)
+    if broken := [
+        spec for array, spec in zip(given, specs, strict=True) if not _whole(array).all()
+    ]:
+        raise ModelError(
+            f"Input {broken[0].name} has missing or infinite values; no line leads there, so there "
+            "are no gradients along it."
+        )
     cells = sum(math.prod(array.shape[1:]) for array in given)
     if cells * subject.n_outputs > _MOST_VALUES:
         raise ModelError(
@@ -251,6 +272,13 @@ def _lined_up(subject: Subject, rows: Any, background: Any, space: OutputSpace) 
         )
     truth = np.asarray(subject.answer_prepared(rows, space), dtype=np.float64)
     known = np.asarray(subject.answer_prepared(background, space), dtype=np.float64)
+    sound = np.logical_and.reduce([_whole(known), *(_whole(array) for array in all_backs)])
+    if not sound.any():
+        raise ModelError(
+            "Every background row has missing values or no number as its answer, so there is no "
+            "line from one to a row along which gradients could be taken."
+        )
+    backs, known = [array[sound] for array in all_backs], known[sound]
     probe = [np.concatenate([a[:_PROBE], b[:_PROBE]]) for a, b in zip(given, backs, strict=True)]
     wanted = np.concatenate([truth[:_PROBE], known[:_PROBE]])
     answers, scores = _found(network, specs, probe, wanted, space)
@@ -267,7 +295,14 @@ def _lined_up(subject: Subject, rows: Any, background: Any, space: OutputSpace) 
         truth=truth,
         base=known.mean(axis=0),
         size=_size(np.concatenate([truth, known])),
+        unanswered=tuple(np.flatnonzero(~sound).tolist()),
     )
+
+
+def _whole(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """`(n,)` which rows hold finite numbers only."""
+    found: npt.NDArray[np.bool_] = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+    return found
 
 
 def _size(answers: FloatArray) -> FloatArray:
@@ -276,17 +311,12 @@ def _size(answers: FloatArray) -> FloatArray:
 
 
 def _numbers(given: Any, specs: Sequence[InputSpec]) -> list[npt.NDArray[Any]]:
+    """One array for each input, in the precision of the network."""
     arrays = (
         [np.asarray(array) for array in given]
         if isinstance(given, list | tuple)
         else input_arrays(given, specs, "The network")[0]
     )
-    for array, spec in zip(arrays, specs, strict=True):
-        if not np.isfinite(array).all():
-            raise ModelError(
-                f"Input {spec.name} has missing or infinite values; no line leads there, so there "
-                "are no gradients along it."
-            )
     return [array.astype(np.float32) for array in arrays]
 
 
@@ -425,7 +455,7 @@ def _sampled(lines: _Lines, samples: int, seed: int, work: Work) -> tuple[Sums, 
         if turn < _MOST_TURNS:
             more = samples_for(samples << turn, len(lines.background[0]))
             sums = sums.plus(off, take(off, more, turn + 1))
-    _check_complete(gaps, lines.allowed(sums, _MOST), lines.allowed(sums, _MOST_OVERALL))
+    check_complete(gaps, lines.allowed(sums, _MOST), lines.allowed(sums, _MOST_OVERALL))
     return sums, gaps
 
 
@@ -442,37 +472,12 @@ def _ends(lines: _Lines, slopes: Any) -> tuple[npt.NDArray[Any], Any]:
     return found[0], tf.constant(found[1])
 
 
-def _check_complete(gaps: FloatArray, allowed: FloatArray, usual: FloatArray) -> None:
-    """Before sums are settled: raises `ModelError` where they miss by more than their errors say.
-
-    `allowed` in any row; `usual` over all of them, since chance is as often small as large.
-    """
-    off = (np.abs(gaps) > allowed).any(axis=1)
-    overall, chance = (np.sqrt((each**2).mean(axis=0)) for each in (gaps, usual))
-    if off.any() or (len(gaps) >= _SEVERAL and (overall > chance).any()):
-        worst = np.unravel_index(np.argmax(np.abs(gaps) / allowed), gaps.shape)
-        raise ModelError(
-            "Expected gradients do not add up to the network's answers: "
-            f"{number(abs(float(gaps[worst])))} is missing in one of {len(gaps):,} rows where "
-            f"{number(float(allowed[worst]))} can be chance. The network has steps that gradients "
-            "do not see."
-        )
-
-
-def _rounded_up(x: float) -> str:
-    """To 1, 2 or 5 times a power of ten, so that blocks of rows say the same."""
-    if x <= 0:
-        return "0"
-    power = 10.0 ** math.floor(math.log10(x))
-    return number(power * next(step for step in (1, 2, 5, 10) if x <= step * power * 1.0000001))
-
-
 def _notes(gaps: FloatArray, least: int, most: int) -> tuple[str, ...]:
     said = [
         "Expected gradients say how the answer changes along straight lines from background rows "
         "to the row. They add up like Shapley values and are not the same.",
         f"{least:,} gradients a row: their sums were within "
-        f"{_rounded_up(float(np.abs(gaps).max(initial=0)))} of the network's answers, and were "
+        f"{rounded_up(float(np.abs(gaps).max(initial=0)))} of the network's answers, and were "
         "then settled to equal them.",
     ]
     if most > least:

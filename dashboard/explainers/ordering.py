@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -30,17 +31,29 @@ def background_positions(evalset: EvalSet, n: int, seed: int) -> IntArray:
     return found
 
 
-def background_of(evalset: EvalSet, positions: IntArray, game: str) -> Background:
-    """What "unknown" means in this game, in a sentence."""
-    n, total = len(positions), evalset.n
+def background_of(
+    evalset: EvalSet, positions: IntArray, game: str, unanswered: Sequence[int] = ()
+) -> Background:
+    """What "unknown" means in this game, in a sentence.
+
+    `unanswered`: places in `positions` of rows for which the model gives no number.
+    """
+    total, drawn = evalset.n, len(positions)
     if game == "path-dependent":
         how = "the rows that the trees were trained on, as the trees counted them"
         return Background(0, total, how, "training")
-    if n == total:
-        how = f"all {plural(n, 'row')} of the data, the same for every model"
+    if drawn == total:
+        how = f"all {plural(drawn, 'row')} of the data"
     else:
-        how = f"{count(n)} of {plural(total, 'row')} drawn at random, the same for every model"
-    return Background(n, total, how, digest_of(positions))
+        how = f"{count(drawn)} of {plural(total, 'row')} drawn at random"
+    without = [place for place in unanswered if place < drawn]
+    if without:
+        positions = np.delete(positions, without)
+        how += f", but for {count(len(without))} for which the model gives no number"
+    else:
+        how += ", the same for every model"
+    rows = tuple(positions.tolist())
+    return Background(len(rows), total, how, digest_of(positions), rows)
 
 
 def stratified_order(evalset: EvalSet, seed: int) -> IntArray:

@@ -23,6 +23,7 @@ from .arranging import Arrangement, arrangement, summed_back
 from .blocks import NO_NUMBER, Block, PlanAnswer, encode_block, encode_plan
 from .checking import Check, check_result
 from .pipelines import TRIED, known_subject, raw_rows, rows_at
+from .plans import MEASURED
 from .subjects import Engine, EngineResult, FloatArray, IntArray, Offer, Subject
 
 __all__ = ["explain", "interactions", "plan"]
@@ -74,7 +75,11 @@ def _request(model: Model, tables: Mapping[str, Any], told: Mapping[str, Any]) -
         arrangement(subject.output_names, space, asked),
         raw_rows(subject, rows_at(X, told["rows"])),
         raw_rows(subject, background),
-        {"random_state": int(told["seed"]), "budget": told.get("budget")},
+        {
+            "random_state": int(told["seed"]),
+            "draws": told.get("budget"),
+            "level": float(told.get("level") or 0.95),
+        },
     )
 
 
@@ -102,7 +107,8 @@ def plan(
     """Every engine with what it would cost, or why it cannot be had; the best ones measured.
 
     `arguments`: "asked", "space" ("auto" or a unit), "game" ("auto" or one), "rows" (some 20
-    positions in table "X"), "background" (positions), "seed", "budget"; "bare" where nobody asks
+    positions in table "X"), "background" (positions), "seed", "budget" (draws a row),
+    "level" of the intervals, "engine" (one that is measured in any case); "bare" where nobody asks
     for engines, but only for what the model offers by itself: features, outputs, units.
     """
     with recorded():
@@ -110,6 +116,7 @@ def plan(
         if not arguments.get("bare"):
             offers = {key: _offer(engine, request) for key, engine in _engines().items()}
             offers = _measured(offers, request, str(arguments["game"]), work)
+            offers |= _wanted(offers, request, str(arguments.get("engine") or ""), work)
     subject = request.subject
     answer = PlanAnswer(
         features=subject.features,
@@ -186,6 +193,18 @@ def _measured(
     return offers
 
 
+def _wanted(
+    offers: Mapping[str, Offer], request: Request, key: str, work: Work
+) -> dict[str, Offer]:
+    """The engine that somebody chose, measured though it may not be the quickest."""
+    chosen = offers.get(key)
+    if chosen is None or chosen.refusal or chosen.notes:
+        return {}
+    work.check()
+    work.progress(0, 1, f"Measuring {chosen.method}")
+    return {key: _trial(chosen, request, work)}
+
+
 def _is_beaten(offer: Offer, others: Iterable[Offer]) -> bool:
     """Whether trees answer exactly by their own counts before this one gives background values.
 
@@ -206,7 +225,6 @@ def _quickest(offers: Iterable[Offer], game: str) -> Offer | None:
     return min(able, key=lambda o: (not o.exact or _first(o) > PATIENT, _first(o)), default=None)
 
 
-MEASURED = "Its time was measured on some of the rows."
 GUESSED = "Its time is a guess: a few rows were not finished while it was measured."
 
 
@@ -418,6 +436,7 @@ def _block(
         additivity_error=check.gap,
         tolerance=check.tolerance,
         notes=tuple(dict.fromkeys(result.notes)),
+        unanswered=result.unanswered,
     )
 
 

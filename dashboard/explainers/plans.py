@@ -11,12 +11,15 @@ from ..wording import listing
 from .blocks import PlanAnswer
 from .subjects import IntArray, Offer
 
-__all__ = ["GAMES", "ExplainOptions", "Plan", "choose_game"]
+__all__ = ["GAMES", "MEASURED", "SAMPLERS", "ExplainOptions", "Plan", "choose_game"]
 
 GAMES = ("auto", "path-dependent", "interventional", "expected gradients")
 # Seconds for the first rows within which exact values of background rows are worth waiting for.
 FIRST_ROWS, AT_ONCE, PATIENT = 200, 3.0, 10.0
 EQUAL = 0.5
+# Engines that look into no model: any of them can be had for any model that answers.
+SAMPLERS = ("exact", "kernel", "permutation")
+MEASURED = "Its time was measured on some of the rows."
 DOUBT = 3.0  # times as long as estimated is what an engine that was not tried may take
 
 
@@ -33,7 +36,8 @@ class ExplainOptions:
     n_background : rows that stand in for unknown features.
     seed : of the rows that are drawn and of sampling engines.
     level : of the intervals that are made of the values.
-    budget : evaluations of the model for one row; 0 = the engine's own choice.
+    budget : what is drawn for each row by engines that sample: coalitions (kernel), orders of the
+        features (permutation) or gradients; 0 = each engine's own choice.
     """
 
     space: str = "auto"
@@ -112,6 +116,18 @@ class Plan:
     def games(self) -> tuple[str, ...]:
         """The questions that some engine can answer for this model in this space."""
         return tuple(dict.fromkeys(offer.game for offer in self.offers if not offer.refusal))
+
+    @property
+    def samplers(self) -> tuple[Offer, ...]:
+        """Engines that only ask the model and can be chosen from, where such ones answer."""
+        able = tuple(one for one in self.offers if one.key in SAMPLERS and not one.refusal)
+        best = self.engines(FIRST_ROWS)[0].key
+        return able if best in SAMPLERS and len(able) > 1 else ()
+
+    @property
+    def measured(self) -> bool:
+        """Whether the time of its engine was measured on some of the rows."""
+        return self.offer(FIRST_ROWS).notes == (MEASURED,)
 
     @property
     def put_aside(self) -> tuple[str, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextvars
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -17,32 +17,48 @@ from ..contracts import Attributions, Model
 from ..data import EvalSet
 from ..errors import ModelError, NotApplicable
 from ..frames import Frame, plain_text
-from ..sandbox.processes import WorkCancelled, is_unwanted, tell_progress, watched
+from ..sandbox.processes import WorkCancelled, is_unwanted
 from ..wording import count, listing
-from .asking import ask
-from .blocks import NO_NUMBER, Block, read_block, read_interactions
+from .asking import as_part, ask
+from .blocks import NO_NUMBER, Block, encode_block, read_block, read_interactions
+from .kept import BlockStore, KeptParts, parts_of
 from .ordering import background_of, digest_of
 from .plans import Plan
 from .staging import (
-    BlockStore,
     Collected,
     join_blocks,
     most_rows,
     part_of,
-    read_stored,
-    store_key,
     unit_bounds,
-    write_stored,
 )
 from .subjects import FloatArray, IntArray, Offer
 
-__all__ = ["CALL_BYTES", "Run"]
+__all__ = ["CALL_BYTES", "Run", "promised_seconds"]
 
 CALL_SECONDS = 1.5
 MOST_TAKEN = 10  # rows that are looked for one by one among those explained before
 # What one call may hold in its worker, in doubles for each prepared column: the rows as they are
 # given, prepared, and turned for looking up; the values, and as many again while they are sent.
 CALL_BYTES = 128 << 20
+# Of what is told, the rows are kept by their digest and the engine with the values.
+_ELSEWHERE = ("background", "engine")
+
+
+def promised_seconds(plan: Plan, stages: Sequence[int | None]) -> list[float]:
+    """Seconds until each of these stages is shown, from what was measured on a few rows.
+
+    Rows are asked for in calls of a second or two, each of which begins anew.
+    """
+    done, spent, found = 0, 0.0, list[float]()
+    for stage in stages:
+        n = plan.n_given if stage is None else min(stage, plan.n_given)
+        offer, rows = plan.offer(n), max(0, n - done)
+        work = rows * offer.seconds_per_row
+        calls = math.ceil(work / max(CALL_SECONDS, 4 * offer.seconds_fixed))
+        spent += (max(1, calls) * offer.seconds_fixed + work) if rows else 0.0
+        done = max(done, n)
+        found.append(spent)
+    return found
 
 
 @dataclass
@@ -85,22 +101,16 @@ class Run:
     def put_aside(self, offer: Offer, why: str) -> None:
         """An engine that failed once is not believed on other rows either: all begin anew."""
         self.refused[offer.key] = why
-        if (store := self._kept()) is not None:
-            store.put(self._refusal_key(offer), why.encode())
+        self.kept.keep(("refused", offer.key), {"why": why}, [])
         old = self.collected
         self.collected = Collected(old.order, old.n_features, old.n_outputs)
 
     def _was_refused(self, offer: Offer) -> bool:
         """Whether an earlier run put it aside, which need not be found out again."""
-        store = self._kept()
-        content = None if store is None else store.get(self._refusal_key(offer))
-        if content is None:
-            return False
-        self.refused[offer.key] = plain_text(content.decode("utf-8", "replace"), 2_000)
-        return True
-
-    def _refusal_key(self, offer: Offer) -> str:
-        return store_key((*self._parts(), "refused"), offer.key, self.plan.background_rows)
+        why = self.kept.recall(("refused", offer.key), _read_refusal)
+        if why is not None:
+            self.refused[offer.key] = why
+        return why is not None
 
     # -- rows --
 
@@ -115,35 +125,31 @@ class Run:
                 continue
             self._compute(offer, bounds, n)
 
-    def _parts(self) -> tuple[Any, ...]:
-        """All that values depend on beside the engine and the rows."""
-        info, plan = self.model.info, self.plan
-        chosen = (plan.space.value, plan.options.seed, plan.options.budget, plan.features)
-        background = digest_of(plan.background_rows)
-        return (info.digest, self.evalset.digest, repr(self.told["asked"]), chosen, background)
-
-    def _key(self, offer: Offer, start: int, stop: int) -> str:
-        return store_key(self._parts(), offer.key, self.collected.order[start:stop])
-
-    def _kept(self) -> BlockStore | None:
-        """Models without a digest are nobody's for long: nothing of them is stored."""
-        return self.store if self.model.info.digest else None
+    @cached_property
+    def kept(self) -> KeptParts:
+        """By all that values depend on beside the engine and the rows."""
+        told = {name: each for name, each in self.told.items() if name not in _ELSEWHERE}
+        background = digest_of(self.plan.background_rows)
+        more = (sorted(told.items()), self.plan.features, background)
+        return parts_of(self.store, self.model, self.evalset, "explain", *more)
 
     def _take_stored(self, offer: Offer, bound: tuple[int, int]) -> bool:
-        if self._kept() is None:
-            return False
-        key, n = self._key(offer, *bound), bound[1] - bound[0]
-        found = read_stored(
-            self._kept(), key, n, self.collected.n_features, self.collected.n_outputs
-        )
+        found = self._stored(offer, self.collected.order[slice(*bound)])
         if found is None:
             return False
-        self.collected.add(found, n)
+        self.collected.add(found, bound[1] - bound[0])
         return True
+
+    def _stored(self, offer: Offer, positions: IntArray) -> Block | None:
+        return self.kept.recall(("rows", offer.key, positions), self._reader(len(positions)))
+
+    def _reader(self, asked: int) -> Callable[[Frame], Block]:
+        n_features, n_outputs = self.collected.n_features, self.collected.n_outputs
+        return partial(read_block, asked=asked, n_features=n_features, n_outputs=n_outputs)
 
     def _take_explained(self, bound: tuple[int, int]) -> bool:
         """A few rows from stored blocks of the larger order, by whichever engine made them."""
-        if self._kept() is None or self.larger is None or bound[1] - bound[0] > MOST_TAKEN:
+        if self.kept.store is None or self.larger is None or bound[1] - bound[0] > MOST_TAKEN:
             return False
         asked = self.collected.order[bound[0] : bound[1]]
         for offer in self.plan.engines(len(asked)):
@@ -165,9 +171,7 @@ class Run:
             start, stop = next(
                 each for each in unit_bounds(0, len(larger)) if each[0] <= place < each[1]
             )
-            key = store_key(self._parts(), offer.key, larger[start:stop])
-            features, outputs = self.collected.n_features, self.collected.n_outputs
-            block = read_stored(self._kept(), key, stop - start, features, outputs)
+            block = self._stored(offer, larger[start:stop])
             return None if block is None else part_of(block, place - start, place - start + 1)
         return None
 
@@ -190,7 +194,8 @@ class Run:
         for start, end in bounds:
             if end <= stop:
                 part = part_of(whole, start - first, end - first)
-                write_stored(self._kept(), self._key(offer, start, end), part)
+                what = ("rows", offer.key, self.collected.order[start:end])
+                self.kept.keep(what, *encode_block(part))
                 self.collected.add(part, end - start)
 
     def _call_rows(self, offer: Offer, left: int) -> int:
@@ -247,53 +252,48 @@ class Run:
 
     def _ask(self, arguments: dict[str, Any], n: int) -> Block:
         n_features, n_outputs = self.collected.n_features, self.collected.n_outputs
-
-        def read(frame: Frame) -> Block:
-            return read_block(frame, asked=n, n_features=n_features, n_outputs=n_outputs)
-
         most = 64 * n * n_outputs * (n_features + 2) + (1 << 20)
-        return ask(self.model, "explain", arguments, {"X": self.rows}, read=read, array_bytes=most)
+        return ask(
+            self.model,
+            "explain",
+            arguments,
+            {"X": self.rows},
+            read=self._reader(n),
+            array_bytes=most,
+        )
 
     def interactions(self, size: int) -> FloatArray:
         """`(n, f, f, k)` of all rows of the order, `size` rows a call; the rows are collected."""
         order, found = self.collected.order, list[FloatArray]()
-        n_features, n_outputs = self.collected.n_features, self.collected.n_outputs
         self.collected.expected = len(order)
         for start in range(0, len(order), size):
             if is_unwanted():
                 raise WorkCancelled(f"You stopped explaining {self.name}.")
             positions = order[start : start + size]
-            read = partial(
-                read_interactions,
-                asked=len(positions),
-                n_features=n_features,
-                n_outputs=n_outputs,
-            )
-            most = 16 * len(positions) * n_outputs * (n_features + 4) ** 2 + (1 << 20)
             with self._watched(start, len(positions), len(order)):
-                block, pairs = ask(
-                    self.model,
-                    "interactions",
-                    {**self.told, "rows": positions.tolist()},
-                    {"X": self.rows},
-                    read=read,
-                    array_bytes=most,
-                )
+                block, pairs = self._pairs(positions)
             self.collected.add(block, len(positions))
             found.append(pairs)
         return np.concatenate(found)
 
+    def _pairs(self, positions: IntArray) -> tuple[Block, FloatArray]:
+        """Those of some rows, kept or computed now."""
+        n, f, k = len(positions), self.collected.n_features, self.collected.n_outputs
+        return ask(
+            self.model,
+            "interactions",
+            {**self.told, "rows": positions.tolist()},
+            {"X": self.rows},
+            read=partial(read_interactions, asked=n, n_features=f, n_outputs=k),
+            array_bytes=16 * n * k * (f + 4) ** 2 + (1 << 20),
+            kept=self.kept,
+        )
+
     def _watched(self, done: int, here: int, n: int) -> Any:
         """The progress of one call as that of the whole."""
-        outer = contextvars.copy_context()
-
-        def report(step: int, steps: int, sentence: str) -> None:
-            reached = done + (here * step // steps if steps else 0)
-            said = f"Explaining {self.name}: {count(reached)} of {count(n)} rows"
-            outer.run(tell_progress, reached, n, said)
-
-        report(0, 1, "")
-        return watched(report, lambda: bool(outer.run(is_unwanted)))
+        return as_part(
+            done, here, n, lambda at: f"Explaining {self.name}: {count(at)} of {count(n)} rows"
+        )
 
     # -- the answer --
 
@@ -310,7 +310,7 @@ class Run:
             if isinstance(self.rows, pd.DataFrame)
             else self.rows[rows]
         )
-        game = self.collected.blocks[-1].game
+        last = self.collected.blocks[-1]
         aside = dict.fromkeys((*plan.put_aside, *self.refused.values()))
         notes = (*aside, *plan.notes, *found.pop("notes"))
         return Attributions(
@@ -319,9 +319,12 @@ class Run:
             feature_names=plan.features,
             output_names=plan.output_names,
             space=plan.space,
-            background=background_of(self.evalset, plan.background_rows, game),
+            background=background_of(
+                self.evalset, plan.background_rows, last.game, last.unanswered
+            ),
             n_given=self.evalset.n,
             cell_shape=plan.cell_shape,
+            level=plan.options.level,
             notes=(*notes, *self._capped(), *self._engines_note()),
             **found,
         )
@@ -359,6 +362,10 @@ def _empty(block: Block) -> Block:
         errors=None if block.exact else nothing,
         notes=(),
     )
+
+
+def _read_refusal(frame: Frame) -> str:
+    return plain_text(frame.header.get("why"), 2_000)
 
 
 def _reason(error: NotApplicable, offer: Offer) -> str:

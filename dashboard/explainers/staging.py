@@ -1,4 +1,4 @@
-"""Rows by rows: finished blocks are kept under the digest of all they depend on, and collected.
+"""Rows by rows: the blocks in which they are explained and kept, and what was collected of them.
 
 Blocks have fixed boundaries, so that a later run finds them; a call to the model may hold several
 of them, or a part of one, by how long its engine takes.
@@ -6,34 +6,25 @@ of them, or a part of one, by how long its engine takes.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ..contracts import OutputSpace
-from ..frames import FrameError
 from ..wording import count
 from .answers import CLIP
-from .blocks import Block, block_bytes, block_of_bytes
+from .blocks import Block
 from .subjects import FloatArray, IntArray
 
 __all__ = [
     "MOST_VALUES",
-    "BlockStore",
     "Collected",
-    "code_digest",
     "join_blocks",
     "most_rows",
     "part_of",
-    "read_stored",
-    "store_key",
     "unit_bounds",
-    "write_stored",
 ]
 
 # Values of all rows together that the app holds: half a gigabyte in single precision.
@@ -41,14 +32,6 @@ MOST_VALUES = 128 << 20
 # Beyond, values are held in single precision.
 DOUBLE_VALUES = 16 << 20
 MOST_NOTES = 12
-
-
-class BlockStore(Protocol):
-    """Where finished blocks are kept, by digest."""
-
-    def get(self, key: str) -> bytes | None: ...
-
-    def put(self, key: str, content: bytes) -> None: ...
 
 
 def unit_bounds(start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -70,22 +53,6 @@ def _next_bound(start: int) -> int:
 def most_rows(n_features: int, n_outputs: int) -> int:
     """Rows whose values can be held at once."""
     return max(1, MOST_VALUES // max(1, n_features * n_outputs))
-
-
-@cache
-def code_digest(folder: Path = Path(__file__).parent) -> str:
-    """A digest of the engines' own code: what an older one computed is not taken for theirs."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def store_key(parts: tuple[Any, ...], engine: str, positions: IntArray) -> str:
-    """The digest of all that a block depends on, the code that computes it among it."""
-    digest = hashlib.sha256(repr((code_digest(), parts, engine)).encode())
-    digest.update(np.ascontiguousarray(positions, dtype=np.int64).data)
-    return digest.hexdigest()
 
 
 def join_blocks(blocks: list[Block]) -> Block:
@@ -118,24 +85,6 @@ def part_of(block: Block, start: int, stop: int) -> Block:
         predictions=block.predictions[inside],
         errors=None if block.errors is None else block.errors[inside],
     )
-
-
-def read_stored(
-    store: BlockStore | None, key: str, n: int, n_features: int, n_outputs: int
-) -> Block | None:
-    """A stored block, None where there is none that can be read."""
-    content = None if store is None else store.get(key)
-    if content is None:
-        return None
-    try:
-        return block_of_bytes(content, asked=n, n_features=n_features, n_outputs=n_outputs)
-    except FrameError:
-        return None
-
-
-def write_stored(store: BlockStore | None, key: str, block: Block) -> None:
-    if store is not None:
-        store.put(key, block_bytes(block))
 
 
 @dataclass

@@ -68,6 +68,7 @@ class EngineResult:
     base : `(n_outputs,)`.
     errors : standard errors of the values, None where they are exact.
     kept : places of the rows that have values, where others were left out; n counts these.
+    unanswered : places of background rows that stood in for nothing: the model gives no number.
     """
 
     values: FloatArray
@@ -75,6 +76,7 @@ class EngineResult:
     errors: FloatArray | None = None
     notes: tuple[str, ...] = ()
     kept: IntArray | None = None
+    unanswered: tuple[int, ...] = ()
 
 
 class Engine(Protocol):
@@ -111,7 +113,11 @@ class Engine(Protocol):
         work: Work,
         options: Mapping[str, Any],
     ) -> EngineResult:
-        """Values for all outputs. `options`: "random_state", "budget" (evaluations a row)."""
+        """Values for all outputs.
+
+        `options`: "random_state", "draws" (coalitions, orders or gradients a row), "level" of the
+        intervals that the errors are for.
+        """
         ...
 
 

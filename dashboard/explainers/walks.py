@@ -83,12 +83,14 @@ def strata(background: FloatArray, orders: int, rng: np.random.Generator) -> Int
     return chosen
 
 
-def average(draws: FloatArray, who: IntArray, n_background: int) -> tuple[FloatArray, FloatArray]:
-    """Means `(f, k)` of the contributions `(p, f, k)`, and their standard errors."""
+def average(
+    draws: FloatArray, who: IntArray, n_background: int, *, level: float
+) -> tuple[FloatArray, FloatArray]:
+    """Means `(f, k)` of the contributions `(p, f, k)`, and their errors."""
     # with one walk for each background row nothing tells chance from what they differ in
     if len(who) > n_background:
-        return stratified_mean(draws, who)
-    return neighbours_mean(draws, who)
+        return stratified_mean(draws, who, level=level)
+    return neighbours_mean(draws, level=level)
 
 
 def adding_up(values: FloatArray, errors: FloatArray, total: FloatArray) -> FloatArray:

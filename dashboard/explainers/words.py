@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from .arranging import arrangement
 from .asking import ask
 from .coalitions import all_coalitions, shapley, stratified_mean
 from .effects import LONGEST_NAME, read_space, space_of
+from .kept import KeptParts
 from .pipelines import TRIED, known_subject, raw_rows, rows_at
 from .subjects import FloatArray, Subject
 
@@ -45,8 +47,9 @@ def take_words(
     """What each word of one cell adds to each answer.
 
     `arguments`: "row" (position in table "X"), "column" ("" chooses), "asked", "space",
-    "random_state", "seconds". Answers with `column`, `outputs`, `space`, `n_texts`, `exact`,
-    `notes` and the arrays values, errors `(n_terms, k)`, base, predictions `(k,)`.
+    "random_state", "seconds", "level" of the intervals. Answers with `column`, `outputs`,
+    `space`, `n_texts`, `exact`, `notes` and the arrays values, errors `(n_terms, k)`, base,
+    predictions `(k,)`.
 
     Raises
     ------
@@ -62,7 +65,8 @@ def take_words(
         raise NotApplicable(f"The text in {column} has no words, so there is nothing to colour.")
     seconds, seed = float(arguments["seconds"]), int(arguments["random_state"])
     game = _Game(subject, space, row, column, split, work)
-    values, errors = game.solved(seconds, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    values, errors = game.solved(seconds, rng, float(arguments["level"]))
     order = arrangement(subject.output_names, space, asked)
     header = {
         "column": column,
@@ -114,17 +118,21 @@ class _Game:
         answer: FloatArray = self._ends[int(full)]
         return answer
 
-    def solved(self, seconds: float, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    def solved(
+        self, seconds: float, rng: np.random.Generator, level: float
+    ) -> tuple[FloatArray, FloatArray]:
         """Values and standard errors, `(n_terms, k)`."""
         if self.f == 1:
             values = (self._ends[1] - self._ends[0])[None]
         elif self.exact:
             values = shapley(self._answers(all_coalitions(self.f)))
         else:
-            return self._sampled(seconds, rng)
+            return self._sampled(seconds, rng, level)
         return values, np.zeros_like(values)
 
-    def _sampled(self, seconds: float, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    def _sampled(
+        self, seconds: float, rng: np.random.Generator, level: float
+    ) -> tuple[FloatArray, FloatArray]:
         texts = 2 * (self.f - 1)  # of one order, both ways
         started = time.perf_counter()
         first = self._draw(rng)
@@ -140,7 +148,7 @@ class _Game:
         while len(draws) < orders:
             draws.append(self._draw(rng))
             self._work.progress(len(draws), orders, "Taking words out of the text")
-        return stratified_mean(np.stack(draws), np.zeros(orders, dtype=np.int64))
+        return stratified_mean(np.stack(draws), np.zeros(orders, dtype=np.int64), level=level)
 
     def _draw(self, rng: np.random.Generator) -> FloatArray:
         """`(n_terms, k)` what each term adds in one random order, forwards and backwards."""
@@ -286,6 +294,8 @@ def word_values(
     column: str = "",
     random_state: int = 0,
     seconds: float = SECONDS,
+    level: float = 0.95,
+    kept: KeptParts | None = None,
 ) -> WordExplanation:
     """What each word of one text adds to the model's answer for row `row` of `rows`.
 
@@ -293,6 +303,7 @@ def word_values(
     ----------
     rows : the evaluated rows as the model is given them (`evaluation.rows_for`).
     column : the one whose words are taken out; "" is the longest one that is read word by word.
+    kept : where the answer is looked for first, and kept.
 
     Raises
     ------
@@ -305,12 +316,13 @@ def word_values(
         "space": space,
         "random_state": random_state,
         "seconds": seconds,
+        "level": level,
     }
 
     def read(frame: Frame) -> WordExplanation:
-        return read_words(frame, rows, int(row), name)
+        return replace(read_words(frame, rows, int(row), name), level=level)
 
-    return ask(model, "words", told, {"X": rows}, read=read, array_bytes=64 << 20)
+    return ask(model, "words", told, {"X": rows}, read=read, array_bytes=64 << 20, kept=kept)
 
 
 def read_words(frame: Frame, rows: Any, row: int, name: str) -> WordExplanation:

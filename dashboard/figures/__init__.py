@@ -49,6 +49,7 @@ from .scores import (
 )
 from .search_lines import plot_search_lines
 from .search_maps import plot_search_map
+from .search_rounds import plot_search_rounds
 from .searches import plot_search_parameter, plot_search_times, plot_search_training
 from .size_curves import plot_fit_times, plot_size_curves
 from .surrogates import plot_surrogates
@@ -110,6 +111,7 @@ __all__ = [
     "plot_search_lines",
     "plot_search_map",
     "plot_search_parameter",
+    "plot_search_rounds",
     "plot_search_times",
     "plot_search_training",
     "plot_size_curves",

@@ -184,7 +184,8 @@ def _add_class_targets(
             text=[
                 f"<i>{names[a]}</i> moves the {one.space.value} of <i>{outputs[b]}</i> by "
                 f"{number(one.values[a, b])} on average<br>"
-                f"(95 % interval {number(one.low[a, b])} to {number(one.high[a, b])})"
+                f"({percent(one.level)} interval {number(one.low[a, b])} to "
+                f"{number(one.high[a, b])})"
                 for a, b in zip(i.tolist(), j.tolist(), strict=True)
             ],
             customdata=marks_of(-1, i, model),
@@ -219,7 +220,8 @@ def plot_cohorts(
         features=shared_features(results),
         title=panels_title(f"{_upper(shorten(first.name, 48))} beside the rest", models),
         subtitle=f"{plural(first.n_cohort, 'row')} (filled) beside {count(first.n_rest)} (hollow), "
-        f"{rows_note(results)}\nWhiskers: 95 % of the difference; bold where it leaves zero out",
+        f"{rows_note(results)}\nWhiskers: "
+        f"{percent(first.level)} interval of the difference; bold where it leaves zero out",
         width=76,
         name=f"cohort {first.name} " + " ".join(models),
         alt=f"Mean attributions of {first.name} and of the rest for {plural(n, 'model')}. "
@@ -301,7 +303,7 @@ def _cohort_text(one: CohortComparison, k: int) -> str:
     return (
         f"<i>{brief(one.features[k], 30)}</i> adds {signed(one.cohort[k])} for "
         f"{brief(one.name, 30)},<br>{signed(one.rest[k])} for the rest: "
-        f"{signed(one.difference[k])}<br>(95 % interval {number(one.low[k])} to "
+        f"{signed(one.difference[k])}<br>({percent(one.level)} interval {number(one.low[k])} to "
         f"{number(one.high[k])}), says <i>{brief(one.model)}</i>."
     )
 
@@ -317,7 +319,7 @@ def plot_interactions(
 ) -> go.Figure:
     """Features against features; the diagonal, where it is known, is a feature on its own.
 
-    A click gives the feature downwards; the text names both.
+    A click gives the feature downwards and the one across.
     """
     models = [one.model for one in matrices]
     first, n = matrices[0], len(matrices)
@@ -435,7 +437,7 @@ def _add_pair_targets(
             y=i.astype(np.float32),
             mode="markers",
             text=texts,
-            customdata=marks_of(-1, i, model),
+            customdata=[[*mark, int(b)] for mark, b in zip(marks_of(-1, i, model), j, strict=True)],
             hovertemplate=f"%{{text}}<br>in <i>{brief(one.model)}</i>.<extra></extra>",
             name="cells",
             **{**add_targets_style(theme), **where},

@@ -188,8 +188,14 @@ def canvas(
 
 
 def few_ticks(low: float, high: float) -> dict[str, Any]:
-    """At most four short ticks, for the axis below a narrow chart."""
-    ticks = number_ticks(low, high, 3)
+    """At most four short ticks, for the axis below a narrow chart; two at least, if they have room.
+
+    A range from 10 to 330 holds only one multiple of 200.
+    """
+    found = [number_ticks(low, high, most) for most in (3, 4, 5)]
+    texts = [one.get("ticktext", []) for one in found]
+    fits = [2 <= len(each) <= 4 and len("".join(each)) <= 15 for each in texts]
+    ticks = next((one for one, fit in zip(found, fits, strict=True) if fit), found[0])
     longest = max((len(text) for text in ticks.get("ticktext", ())), default=0)
     return {"tickangle": 0, **(ticks if longest <= 5 else {"nticks": 4})}
 

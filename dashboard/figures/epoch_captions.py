@@ -28,10 +28,14 @@ __all__ = [
 
 
 def best_first(curves: Sequence[EpochCurve]) -> list[EpochCurve]:
-    """Those with a best epoch, the best value first."""
+    """Those with a best epoch, the best value first; behind them those known in training alone."""
     known = [one for one in curves if one.best is not None]
     return sorted(
-        known, key=lambda one: -one.best_value if one.larger_is_better else one.best_value
+        known,
+        key=lambda one: (
+            one.best_from == "train",
+            -one.best_value if one.larger_is_better else one.best_value,
+        ),
     )
 
 
@@ -100,29 +104,36 @@ def _not_comparable(curves: Sequence[EpochCurve]) -> str:
     return "No value is finite, so no epoch is marked as the best."
 
 
-def _compared(order: Sequence[EpochCurve]) -> str:
+def _compared(everyone: Sequence[EpochCurve]) -> str:
+    order = [one for one in everyone if one.best_from == everyone[0].best_from]
     names = dict(
         zip((one.run for one in order), shorten_all([o.run for o in order], 28), strict=True)
     )
-    best, second = order[0], order[1]
+    best = order[0]
     said = [
         f"{names[one.run]} {number(one.best_value)} at {one.unit} {count(one.best or 0)}"
         for one in order[:3]
     ]
     more = f" and {plural(len(order) - 3, 'run')} behind" if len(order) > 3 else ""
     first = f"Best {_part_of(best)} {in_sentence(best.title)}: {', '.join(said)}{more}."
-    scatter = max(_noise(best), _noise(second))
-    apart = abs(best.best_value - second.best_value)
-    if scatter and apart < 2 * scatter:
-        first += (
-            f" Too close to call between {names[best.run]} and {names[second.run]}: they differ by "
-            f"{number(apart)}, and single {best.unit}s scatter by {number(scatter)}."
-        )
-    stops = [one for one in order if one.early_stop is not None and one.early_stop.stop is not None]
+    other = [shorten(one.run, 28) for one in everyone if one not in order]
+    if other:
+        first += f" Not compared, without values on those rows: {listing(other, 4)}."
+    for second in order[1:2]:
+        scatter = max(_noise(best), _noise(second))
+        apart = abs(best.best_value - second.best_value)
+        if scatter and apart < 2 * scatter:
+            first += (
+                f" Too close to call between {names[best.run]} and {names[second.run]}: they "
+                f"differ by {number(apart)}, and single {best.unit}s scatter by {number(scatter)}."
+            )
+    stops = [
+        one for one in everyone if one.early_stop is not None and one.early_stop.stop is not None
+    ]
     if stops and stops[0].early_stop is not None:
         first += (
             f" Early stopping with patience {count(stops[0].early_stop.patience)} would have ended "
-            f"{count(len(stops))} of {plural(len(order), 'run')} before their end."
+            f"{count(len(stops))} of {plural(len(everyone), 'run')} before their end."
         )
     return first
 

@@ -45,18 +45,23 @@ def lines_of(scene: Scene, k: int, part: LoggedPart) -> list[Line]:
         ghost = thin(x, part.values, scene.frame, scene.budget)
         line = {**look.line, "width": 1, "dash": "solid"}
         group = {"legendgroup": curve.run, "hoverinfo": "skip"}
-        found.append((line_trace(ghost, line, 0.3, **group), ghost))
+        found.append((line_trace(ghost, line, _pale(scene, 0.3), **group), ghost))
     drawn = thin(x, part.smoothed, scene.frame, scene.budget)
     trace = line_trace(
         drawn,
-        {**look.line, "width": 2.25 if thick else 1.1},
-        1.0 if thick else 0.75,
+        {**look.line, "width": 2.25 if thick else 1.3},
+        1.0 if thick else _pale(scene, 0.75),
         text=_hover(curve, part, drawn),
         hovertemplate="%{text}<extra></extra>",
         name=label(curve.run),
         legendgroup=curve.run,
     )
     return [*found, (trace, drawn)]
+
+
+def _pale(scene: Scene, opacity: float) -> float:
+    """An opacity; on black, thin lines need more to be seen."""
+    return opacity if scene.theme == "light" else min(1.0, 1.5 * opacity)
 
 
 def pale_lines(scene: Scene, which: Sequence[int]) -> list[Line]:
@@ -74,7 +79,8 @@ def pale_lines(scene: Scene, which: Sequence[int]) -> list[Line]:
         line = {"color": ink(scene.theme).muted, "width": 1.25 if thick else 0.75}
         said = [text for _, texts in lines for text in (*texts, "")][:-1]
         hover = {"text": said, "hovertemplate": "%{text}<extra></extra>"}
-        found.append((line_trace(every, line, 0.45 if thick else 0.25, **hover), every))
+        seen = _pale(scene, 0.45 if thick else 0.25)
+        found.append((line_trace(every, line, seen, **hover), every))
     return found
 
 

@@ -34,7 +34,7 @@ Floats = npt.NDArray[np.float64]
 
 RIDGES, BINS = 24, 64
 MOST_STEPS, MOST_LAYERS = 120, 12
-_GRADIENT = "Size of the gradient over that of the weights"
+_GRADIENT = "Size of the gradient over that of the weights (log)"
 _SHARE = "Share of the layer's units or answers"
 _KINDS = {
     "weight": "Weights",
@@ -257,7 +257,7 @@ def plot_layers(summary: NetworkSummary, *, theme: Theme = "light") -> go.Figure
         theme,
         title=f"<b>Layers of {label(summary.model, 30)}</b>",
         subtitle=f"On {count(summary.n_rows)} of {plural(summary.n_given, 'row')}, first layer on "
-        "top.",
+        f"top.{_left_out(summary, layers)}",
         name=f"layers of {summary.model}",
         alt=caption,
         caption=caption,
@@ -272,8 +272,14 @@ def plot_layers(summary: NetworkSummary, *, theme: Theme = "light") -> go.Figure
         },
         legend_rows=2,
     )
-    _add_marks(figure, layers, gradients)
+    _add_marks(figure, layers, gradients, theme)
     return figure
+
+
+def _left_out(summary: NetworkSummary, shown: Sequence[LayerSummary]) -> str:
+    if len(shown) == len(summary.layers):
+        return ""
+    return f" {count(len(shown))} of {plural(len(summary.layers), 'layer')}: those that learn."
 
 
 def _measured(summary: NetworkSummary) -> list[LayerSummary]:
@@ -286,23 +292,28 @@ def _measured(summary: NetworkSummary) -> list[LayerSummary]:
 
 
 def _add_marks(
-    figure: go.Figure, layers: Sequence[LayerSummary], gradients: Sequence[float]
+    figure: go.Figure, layers: Sequence[LayerSummary], gradients: Sequence[float], theme: Theme
 ) -> None:
-    """One mark a layer: its gradient on the left, two shares on the right."""
+    """One mark a layer: its gradient on the left, two shares on the right; no model's colours."""
     names = [label(one.name, 40) for one in layers]
-    marks: list[tuple[str, Any, str, int, str]] = [
-        ("", gradients, "x", 0, "gradient / weights %{x:.2g}"),
-        ("Units with one answer for every row", [one.dead for one in layers], "x2", 1, "%{x:.0%}"),
+    marks: list[tuple[str, Any, str, str, str]] = [
+        ("", gradients, "x", "circle", "gradient / weights %{x:.2g}"),
+        (
+            "Units with one answer for every row",
+            [one.dead for one in layers],
+            "x2",
+            "circle",
+            "%{x:.0%}",
+        ),
         (
             "Answers where the activation is flat",
             [one.saturated for one in layers],
             "x2",
-            2,
+            "diamond-open",
             "%{x:.0%}",
         ),
     ]
-    for name, values, place, index, hover in marks:
-        style = style_of(index)
+    for name, values, place, symbol, hover in marks:
         figure.add_trace(
             go.Scatter(
                 x=np.array([np.nan if v is None else v for v in values], dtype=np.float64),
@@ -311,7 +322,7 @@ def _add_marks(
                 mode="markers",
                 name=name,
                 showlegend=bool(name),
-                marker={"color": style.colour, "symbol": style.symbol, "size": 10},
+                marker={"color": ink(theme).text, "symbol": symbol, "size": 10},
                 text=names,
                 hovertemplate=f"<i>%{{text}}</i><br>{name} {hover}<extra></extra>",
             )

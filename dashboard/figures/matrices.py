@@ -311,7 +311,7 @@ def plot_confusion(
     if normalise in ("true", "pred"):
         top = 1.0
     high = (top or 1.0) if zmax is None else zmax
-    at = "" if matrix.threshold is None else f"\nflagged from {threshold(matrix.threshold)}"
+    at = "" if matrix.threshold is None else f"\nThreshold {threshold(matrix.threshold)}"
     caption = caption_confusion(matrix)
     return _matrix_figure(
         matrix,

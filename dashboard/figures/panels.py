@@ -2,6 +2,7 @@
 
 Every mark that can be clicked carries `[row, feature, model]` as custom data: the position in the
 evaluation set, and places in `layout.meta["features"]` and `layout.meta["models"]`; -1 for none.
+A mark of two features carries the place of the other one after these.
 """
 
 from __future__ import annotations
@@ -43,12 +44,14 @@ class Clicked(NamedTuple):
     row: int | None
     feature: str | None
     model: str | None
+    second: str | None = None
 
 
 def clicked(meta: Mapping[str, Any], customdata: Sequence[Any]) -> Clicked:
     """What `layout.meta` and a mark's custom data say together; nothing when they do not fit."""
     try:
         row, feature, model = (int(value) for value in customdata[:3])
+        second = int(customdata[3]) if len(customdata) > 3 else -1
     except (TypeError, ValueError):
         return Clicked(None, None, None)
     features, models = meta.get("features", ()), meta.get("models", ())
@@ -56,6 +59,7 @@ def clicked(meta: Mapping[str, Any], customdata: Sequence[Any]) -> Clicked:
         row if row >= 0 else None,
         features[feature] if 0 <= feature < len(features) else None,
         models[model] if 0 <= model < len(models) else None,
+        features[second] if 0 <= second < len(features) and second != feature else None,
     )
 
 

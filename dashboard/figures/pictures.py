@@ -119,14 +119,14 @@ def heat_scale() -> list[list[Any]]:
 
 def _sentences(one: Picture) -> list[str]:
     """One for each cell of the heat, in row order."""
-    heat, errors = one.heat.reshape(-1), one.heat_errors.reshape(-1)
+    heat, spread = one.heat.reshape(-1), one.heat_spread.reshape(-1)
     unit = escape(in_unit(one.space, one.output))
     names = _places(one)
     found = []
-    for name, cell, value, error in zip(names, _cell_texts(one), heat, errors, strict=True):
+    for name, cell, value, reach in zip(names, _cell_texts(one), heat, spread, strict=True):
         verb = "raises" if value > 0 else "lowers" if value < 0 else "does not move"
         by = f" by {number(abs(value))}" if value else ""
-        give = f" (± {number(1.96 * error)})" if error > 0 else ""
+        give = f" (± {number(reach)})" if reach > 0 else ""
         found.append(f"{name}{cell}<br>{verb} the {unit}{by}{give}")
     return found
 
@@ -342,7 +342,7 @@ def _targets(one: Picture, axis: str, model: int, theme: Theme) -> go.Scatter:
 def _plot_sequences(pictures: Sequence[Picture], styles: Styles | None, theme: Theme) -> go.Figure:
     models, first = [one.model for one in pictures], pictures[0]
     caption, n = _caption(pictures), len(first.heat)
-    top = max(float((np.abs(one.heat) + 1.96 * one.heat_errors).max()) for one in pictures) or 1.0
+    top = max(float((np.abs(one.heat) + one.heat_spread).max()) for one in pictures) or 1.0
     figure, axes = panels(
         theme,
         models,
@@ -387,7 +387,7 @@ def _plot_sequences(pictures: Sequence[Picture], styles: Styles | None, theme: T
 def _whiskers(one: Picture, theme: Theme) -> dict[str, Any] | None:
     if not one.heat_errors.any() or len(one.heat) > 60:
         return None
-    spread = (1.96 * one.heat_errors).tolist()
+    spread = one.heat_spread.tolist()
     return {"type": "data", "array": spread, "color": ink(theme).muted, "thickness": 1, "width": 0}
 
 

@@ -374,6 +374,8 @@ def trial_sentence(results: SearchResults, score: SearchScore, at: int) -> str:
     else:
         head += "no score"
     head += "" if status == "complete" else f" ({status})"
+    if results.resource is not None and np.isfinite(results.resource[at]):
+        head += f", {count(float(results.resource[at]))} {escape(results.resource_name)}"
     if results.fit_seconds is not None and np.isfinite(results.fit_seconds[at]):
         head += f", {number(float(results.fit_seconds[at]))} s"
     names = parameter_names(results.parameters)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from ..errors import ParameterError
-from ..wording import count, number, plural, threshold
-from .canvas import axis, canvas, models_title, number_ticks
+from ..wording import count, number, percent, plural, threshold
+from .canvas import axis, canvas, models_title, note, number_ticks, reference_line
 from .theme import ModelStyle, Theme, escape, ink, label, style_for, translucent
 
 if TYPE_CHECKING:
@@ -33,12 +33,14 @@ def plot_size_curves(
     styles: Styles | None = None,
     *,
     projection: Mapping[str, Projection] | None = None,
+    wanted: float | None = None,
     theme: Theme = "light",
     log_x: bool = True,
 ) -> go.Figure:
     """Training and validation scores by training size, with a band over the folds.
 
-    `projection` : model → its power law, drawn dashed with its interval beyond the largest size.
+    `projection` : model → its power law, drawn dashed with its interval beyond the largest size;
+    `wanted` : the score that a person wants to reach, a quiet line across.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def plot_size_curves(
     shown = _checked(curves)
     laws = projection or {}
     first, names = shown[0], [one.model for one in shown]
-    caption = caption_size_curves(shown, laws)
+    caption = caption_size_curves(shown, laws, wanted)
     most = max(len(one.train_mean) for one in shown)
     figure = canvas(
         theme,
@@ -60,9 +62,11 @@ def plot_size_curves(
         width=90,
         legend_rows=2 * len(shown) + sum(name in laws for name in names),
         xaxis=_size_axis(shown, laws, log_x),
-        yaxis=axis(first.title, **_heights(shown, laws)),
+        yaxis=axis(first.title, **_heights(shown, laws, wanted)),
     )
     figure.layout.meta = {**figure.layout.meta, "models": names, "metric": first.metric}
+    if wanted is not None:
+        _add_wanted(figure, wanted, shown, laws, theme)
     for k, curve in enumerate(shown):
         style = style_for(styles, curve.model, k)
         _add_band(figure, curve.sizes, curve.train_mean, curve.train_sd, style, 0.07)
@@ -98,9 +102,11 @@ def _subtitle(curves: Sequence[SizeCurve]) -> str:
 
 
 def caption_size_curves(
-    curves: Sequence[SizeCurve], projection: Mapping[str, Projection] | None = None
+    curves: Sequence[SizeCurve],
+    projection: Mapping[str, Projection] | None = None,
+    wanted: float | None = None,
 ) -> str:
-    """Each model's scores at its largest size, and how its curve may go on."""
+    """Each model's scores at its largest size, how its curve may go on, and where it is wanted."""
     parts = []
     for one in curves:
         held = np.flatnonzero(np.isfinite(one.validation_mean))
@@ -118,6 +124,8 @@ def caption_size_curves(
         )
         if projection and one.model in projection:
             parts.append(projection[one.model].sentence)
+    if wanted is not None:
+        parts.append(f"Dotted across: the {threshold(wanted)} that is wanted.")
     return " ".join(parts)
 
 
@@ -164,9 +172,11 @@ def _size_axis(
     )
 
 
-def _heights(curves: Sequence[SizeCurve], laws: Mapping[str, Projection]) -> dict[str, Any]:
+def _heights(
+    curves: Sequence[SizeCurve], laws: Mapping[str, Projection], wanted: float | None
+) -> dict[str, Any]:
     """Room for all that is drawn; the worst scores of the smallest sizes may not squeeze it."""
-    parts: list[Array] = []
+    parts: list[Array] = [] if wanted is None else [np.array([wanted])]
     for one in curves:
         spread = np.nan_to_num(one.validation_sd)
         parts += [one.train_mean, one.validation_mean - spread, one.validation_mean + spread]
@@ -292,7 +302,7 @@ def _add_projection(figure: go.Figure, law: Projection, style: ModelStyle) -> No
             line={"color": style.colour, "dash": "dash", "width": 2},
             text=texts,
             hovertemplate="%{text}<extra></extra>",
-            name=f"{label(law.model)}, projected, {law.level:.0%} interval",
+            name=f"{label(law.model)}, projected, {percent(law.level)} interval",
         )
     )
 
@@ -305,6 +315,21 @@ def _add_end(
         return
     base = max(law.base for law in laws.values())
     figure.add_vline(x=base, line={"color": ink(theme).rule, "dash": "dot", "width": 1})
+
+
+def _add_wanted(
+    figure: go.Figure,
+    wanted: float,
+    curves: Sequence[SizeCurve],
+    laws: Mapping[str, Projection],
+    theme: Theme,
+) -> None:
+    """A line across at the score that is to be reached, named at its right end."""
+    low, high = _reach(curves, laws)
+    figure.add_trace(reference_line([low, high], [wanted, wanted], theme, name="wanted"))
+    text = note(1.0, wanted, f"wanted: {threshold(wanted)}", theme, xref="paper", xanchor="right")
+    up = bool(curves[0].larger_is_better)  # on the side on which the curves are not
+    figure.add_annotation({**text, "yanchor": "bottom" if up else "top"})
 
 
 # ---- fit times ---------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def plot_surrogates(
     theme: Theme = "light",
     limit: int = 12,
 ) -> go.Figure:
-    """Rules downwards, the heaviest first; one marker a model, with its 95 % interval.
+    """Rules downwards, the heaviest first; one marker a model, with its interval.
 
     Raises
     ------
@@ -50,7 +50,8 @@ def plot_surrogates(
         width=76,
         title=models_title(f"LIME: row {shown[0].row:,}", names, 76),
         subtitle=f"{plural(max(one.n for one in shown), 'neighbour')} of the row, "
-        "a weighted linear model for each",
+        "a weighted linear model for each. "
+        f"Whiskers: {percent(shown[0].level)} interval",
         name=f"lime {shown[0].row} " + " ".join(names),
         alt=f"Local linear models of {plural(len(names), 'model')} for one row. {caption}",
         caption=caption,
@@ -91,7 +92,7 @@ def _rules(shown: Sequence[LocalSurrogate], limit: int) -> dict[str, str]:
 def _span(shown: Sequence[LocalSurrogate]) -> dict[str, object]:
     ends = [0.0]
     for one in shown:
-        reach = 1.96 * one.errors
+        reach = one.spread
         ends += [float((one.weights - reach).min()), float((one.weights + reach).max())]
     low, high = min(ends), max(ends)
     air = 0.05 * ((high - low) or 1.0)
@@ -109,7 +110,7 @@ def _add(
     found = {one.rules[int(at)]: int(at) for at in one.order()}
     rows = [row for row, rule in enumerate(rules) if rule in found]
     at = [found[rules[row]] for row in rows]
-    weights, reach = one.weights[at], 1.96 * one.errors[at]
+    weights, reach = one.weights[at], one.spread[at]
     texts = [
         f"In rows like this one, <i>{escape(shorten(rules[row], 60))}</i> adds<br>"
         f"{interval(weight, weight - width, weight + width)} to what {escape(one.model)} answers."
@@ -121,6 +122,7 @@ def _add(
             y=np.asarray(rows, dtype=np.float64) + (k - (of - 1) / 2) * 0.6 / max(1, of),
             mode="markers",
             marker={"color": style.colour, "symbol": style.symbol, "size": 9},
+            unselected={"marker": {"opacity": 1}},
             error_x={
                 "type": "data",
                 "array": reach.tolist(),

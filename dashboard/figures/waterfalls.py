@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ..diagnostics.attributions import in_unit
-from ..wording import number, plural, shorten, shorten_all
+from ..wording import number, percent, plural, shorten, shorten_all
 from .attribution_captions import caption_decision_paths, caption_waterfalls
 from .panels import (
     Styles,
@@ -94,7 +94,7 @@ def _how(waterfalls: Sequence[Waterfall]) -> str:
     methods = list(dict.fromkeys(one.method for one in waterfalls))
     parts = [shorten(methods[0], 50)] if len(methods) == 1 else []
     if not all(one.exact for one in waterfalls):
-        parts.append("whiskers: 95 % interval of sampled steps")
+        parts.append(f"whiskers: {percent(waterfalls[0].level)} interval of sampled steps")
     return "; ".join(parts) or "Every step is exact; how it was computed stands below"
 
 
@@ -128,7 +128,7 @@ def _add_steps(
     lines, start, end, feature = _places(one)
     moved = end - start
     texts = [signed(float(step)) for step in moved]
-    errors = np.where(feature >= 0, one.errors[feature], 0.0)
+    spread = np.where(feature >= 0, one.spread[feature], 0.0)
     figure.add_trace(
         go.Bar(
             orientation="h",
@@ -139,11 +139,11 @@ def _add_steps(
             marker={"color": [RAISES if step > 0 else LOWERS for step in moved], "cornerradius": 2},
             error_x={
                 "type": "data",
-                "array": (1.96 * errors).astype(np.float32),
+                "array": spread.astype(np.float32),
                 "color": ink(theme).text,
                 "thickness": 1,
                 "width": 3,
-                "visible": bool(errors.any()),
+                "visible": bool(spread.any()),
             },
             text=[_hover(one, int(k), text) for k, text in zip(feature, texts, strict=True)],
             textposition="none",
@@ -156,8 +156,8 @@ def _add_steps(
     )
     _add_links(figure, one, where, theme)
     _add_targets(figure, one, where, model)
-    for line, left, right, text, error in zip(lines, start, end, texts, errors, strict=True):
-        figure.add_annotation(_step_label(line, left, right, text, error, where, theme, one))
+    for line, left, right, text, reach in zip(lines, start, end, texts, spread, strict=True):
+        figure.add_annotation(_step_label(line, left, right, text, reach, where, theme, one))
 
 
 def _add_targets(figure: go.Figure, one: Waterfall, where: dict[str, str], model: int) -> None:
@@ -190,13 +190,13 @@ def _step_label(
     left: float,
     right: float,
     text: str,
-    error: float,
+    reach: float,
     where: dict[str, str],
     theme: Theme,
     one: Waterfall,
 ) -> dict[str, Any]:
     """The step beside the end of its bar, on the side where there is more room."""
-    low, high = min(left, right) - 1.96 * error, max(left, right) + 1.96 * error
+    low, high = min(left, right) - reach, max(left, right) + reach
     to_right = one.span[1] - high >= low - one.span[0]
     return {
         "x": float(high if to_right else low),
@@ -218,8 +218,8 @@ def _hover(one: Waterfall, feature: int, text: str) -> str:
     if feature < 0:
         return f"{plural(one.n_rest, 'other feature')} together:<br>{text} to the {unit}."
     name, cell = brief(one.features[feature], 40), brief(one.cells[feature], 40)
-    error = float(one.errors[feature])
-    spread = f"<br>(95 % interval ± {number(1.96 * error)})" if error > 0 else ""
+    reach = float(one.spread[feature])
+    spread = f"<br>({percent(one.level)} interval ± {number(reach)})" if reach > 0 else ""
     return f"<i>{name}</i> = {cell}:<br>{text} to the {unit}{spread}."
 
 

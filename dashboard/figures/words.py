@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from ..contracts import Label
 from ..diagnostics.attributions import in_unit
-from ..wording import count, listing, number, plural, shorten
+from ..wording import count, listing, number, percent, plural, shorten
 from .canvas import models_title, number_ticks
 from .panels import Styles, feature_axis, panels, zero_line
 from .theme import LOWERS, RAISES, Theme, escape, ink, translucent
@@ -40,13 +40,13 @@ def words_html(
     number is in the tooltip. `span` is the strongest value of all texts side by side.
     """
     place = explanation.place(output)
-    values, errors = explanation.values[:, place], explanation.errors[:, place]
+    values, spread = explanation.values[:, place], explanation.spread[:, place]
     unit = in_unit(explanation.space, explanation.output_names[place], 60)
     most = span or float(np.abs(values).max(initial=0)) or 1.0
     text, pieces, last = explanation.split.text, [], 0
     for start, end, term in explanation.split.spans:
         pieces.append(_plain(text[last:start]))
-        pieces.append(_word(text[start:end], float(values[term]), float(errors[term]), most, unit))
+        pieces.append(_word(text[start:end], float(values[term]), float(spread[term]), most, unit))
         last = end
     pieces.append(_plain(text[last:]))
     colour = ink(theme).text
@@ -64,12 +64,12 @@ def _plain(text: str) -> str:
     return escaped.replace("\r\n", "\n").replace("\n", "<br>")
 
 
-def _word(word: str, value: float, error: float, most: float, unit: str) -> str:
+def _word(word: str, value: float, reach: float, most: float, unit: str) -> str:
     share = min(1.0, abs(value) / most)
     if share < _FAINT:
         return _plain(word)
     raises = value > 0
-    give = f" (± {number(1.96 * error)})" if error > 0 else ""
+    give = f" (± {number(reach)})" if reach > 0 else ""
     title = _plain(f"{'raises' if raises else 'lowers'} the {unit} by {number(abs(value))}{give}")
     colour, line = (RAISES, "solid") if raises else (LOWERS, "dotted")
     ground = translucent(colour, round(_STRONG * share**0.7, 3))
@@ -125,7 +125,7 @@ def _quoted(word: str) -> str:
 
 def _reach(one: WordExplanation, output: Label | None) -> float:
     place = one.place(output)
-    ends = np.abs(one.values[:, place]) + 1.96 * one.errors[:, place]
+    ends = np.abs(one.values[:, place]) + one.spread[:, place]
     return 1.08 * float(ends.max(initial=0))
 
 
@@ -139,25 +139,26 @@ def _bars(
 ) -> go.Bar:
     place = one.place(output)
     at = [one.split.terms.index(word) for word in words]
-    values, errors = one.values[at, place], one.errors[at, place]
+    values, spread = one.values[at, place], one.spread[at, place]
     times = np.bincount([term for _, _, term in one.split.spans], minlength=len(one.values))[at]
     said = [
         f"{escape(_quoted(word))}, {plural(int(n), 'time')}:<br>{signed(float(value))}"
-        + (f" (± {number(1.96 * float(error))})" if error > 0 else "")
-        for word, n, value, error in zip(words, times, values, errors, strict=True)
+        + (f" (± {number(float(reach))})" if reach > 0 else "")
+        for word, n, value, reach in zip(words, times, values, spread, strict=True)
     ]
     return go.Bar(
         x=values.tolist(),
         y=list(range(len(words))),
         orientation="h",
         marker={"color": [RAISES if value >= 0 else LOWERS for value in values]},
+        unselected={"marker": {"opacity": 1}},
         error_x={
             "type": "data",
-            "array": (1.96 * errors).tolist(),
+            "array": spread.tolist(),
             "color": ink(theme).muted,
             "thickness": 1.5,
             "width": 0,
-            "visible": bool(errors.any()),
+            "visible": bool(spread.any()),
         },
         customdata=[[one.row, k, model] for k in range(len(words))],
         hovertext=said,
@@ -171,7 +172,8 @@ def _how(explanations: Sequence[WordExplanation]) -> str:
     if all(one.exact for one in explanations):
         return "Exact Shapley values: words that are unknown are taken out of the text"
     texts = max(one.n_texts for one in explanations)
-    return f"Shapley values from {count(texts)} shortened texts; whiskers: 95 % interval"
+    level = percent(explanations[0].level)
+    return f"Shapley values from {count(texts)} shortened texts; whiskers: {level} interval"
 
 
 def _caption(explanations: Sequence[WordExplanation], output: Label | None) -> str:

@@ -7,9 +7,9 @@ found.frame()
 
 from __future__ import annotations
 
+from ..explainers.kept import BlockStore
 from .counted import native_importance, native_importances
 from .headless import METHODS, Importances, importance_gap, importances, same_groups
-from .kept import BlockStore
 from .measuring import sampled_rows
 from .permuted import permutation_importance
 from .refitted import RefittingPlan, drop_column_importance, plan_refitting

@@ -15,10 +15,10 @@ from ..diagnostics.importance import Importance, compute_shap_importance
 from ..diagnostics.importance_comparison import ImportanceGap, compute_importance_gap
 from ..errors import DiagnosticsError, ParameterError
 from ..evaluation import Failure, as_evalset, as_model, named, read_helpers, rows_for
+from ..explainers.kept import BlockStore
 from ..explanation import explain
 from ..settings import Settings, get_settings
 from .counted import native_importance
-from .kept import BlockStore
 from .measuring import correlated_groups
 from .permuted import permutation_importance
 from .refitted import drop_column_importance

@@ -21,13 +21,13 @@ from ..diagnostics.metrics import METRICS, Metric, find_metric
 from ..errors import NotApplicable, ParameterError
 from ..evaluation import rows_for
 from ..explainers.asking import ask
+from ..explainers.kept import BlockStore, KeptParts, parts_of
 from ..explainers.ordering import digest_of
 from ..explainers.permutation import truth
 from ..frames import Frame, FrameError, plain_text
 from ..sandbox.processes import tell_progress
 from ..settings import get_settings
 from ..wording import count, in_sentence, number, plural, shorten
-from .kept import BlockStore, KeptParts, parts_of
 from .measuring import (
     OF_LABELS,
     Feature,
@@ -162,10 +162,7 @@ class _Permuting:
         self._tables["at"] = at
         what = ("unchanged", metric.name, digest_of(at))
         read = partial(_read_unchanged, n_groups=self.n_groups)
-        found = None if fresh else self.kept.recall(what, read)
-        if found is None:
-            found, answer = self._ask([], lambda frame: (read(frame), frame))
-            self.kept.keep(what, answer.header, answer.arrays)
+        found: _Unchanged = self.kept.answer(what, read, partial(self._ask, []), fresh=fresh)
         self._told |= {"kind": found.kind, "alone": found.alone}
         self._told["target"] = {**truth(self.evalset.target), "labels": found.labels}
         return found

@@ -20,12 +20,12 @@ from ..diagnostics.metrics import Metric
 from ..errors import ParameterError
 from ..evaluation import rows_for
 from ..explainers.asking import ask
+from ..explainers.kept import BlockStore, KeptParts, parts_of
 from ..explainers.ordering import digest_of
 from ..explainers.permutation import truth
 from ..frames import Frame
 from ..sandbox.processes import tell_progress
 from ..wording import count, number, plural
-from .kept import BlockStore, KeptParts, parts_of
 from .measuring import (
     Groups,
     change_of,

@@ -13,7 +13,7 @@ from ..data import EvalSet
 from ..diagnostics.folds import FoldScores
 from ..diagnostics.metrics import find_metric
 from ..errors import NotApplicable, ParameterError
-from ..explainers.staging import BlockStore
+from ..explainers.kept import BlockStore
 from ..settings import get_settings
 from ..wording import count, listing, number, plural
 from .baselines import baseline_score

@@ -42,6 +42,7 @@ class Learning:
     searches : results of searches; networks : layers of loaded networks.
     failures : what has no curve, and why.
     evalset, divided : the rows, and how they were divided into folds.
+    wanted : the score that is to be reached by training size and across folds.
     stopped : the watcher ended it before all was done.
     reused : finished fits that an earlier call had kept.
     notes : what else was left out.
@@ -63,6 +64,7 @@ class Learning:
     failures: list[Failure] = field(default_factory=list)
     evalset: EvalSet | None = None
     divided: str = ""
+    wanted: float | None = None
     stopped: bool = False
     reused: int = 0
     notes: list[str] = field(default_factory=list)

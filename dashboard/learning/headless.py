@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,13 +20,14 @@ from ..diagnostics.mismatch import KEPT_APART
 from ..diagnostics.network_findings import find_in_network
 from ..diagnostics.parameter_curves import ParameterCurve, find_in_parameter_curve
 from ..diagnostics.projections import project
+from ..diagnostics.run_comparison import find_behind
 from ..diagnostics.run_groups import group_runs
 from ..diagnostics.searches import find_in_search
 from ..diagnostics.size_curves import SizeCurve
 from ..diagnostics.verdicts import VERDICTS, judge_folds, judge_size_curves
 from ..errors import DiagnosticsError, NotApplicable, ParameterError
 from ..evaluation import as_model, named, read_helpers
-from ..explainers.staging import BlockStore
+from ..explainers.kept import BlockStore
 from ..refitting.fits import Value
 from ..sandbox.processes import WorkCancelled, is_unwanted
 from ..settings import Settings, get_settings
@@ -59,6 +61,7 @@ class LearningOptions:
     kinds : "sizes", "parameter", "folds", or "own" (the curves, layers and searches that the
         models carry); empty = "parameter" where one is named, else "sizes".
     metric : of logs, searches and fits; None = all that were logged, and the usual one of the task.
+    wanted : the score in that metric that is to be reached, by training size and across folds.
     sizes : a number of sizes, or the sizes themselves as rows or shares.
     parameter, values : as for `ParameterOptions`.
     n_splits, n_repeats, fold_kind : as for `choose_folds`.
@@ -69,6 +72,7 @@ class LearningOptions:
 
     kinds: tuple[Kind, ...] = ()
     metric: str | None = None
+    wanted: float | None = None
     sizes: int | tuple[float, ...] = 6
     parameter: str = ""
     values: tuple[Value, ...] = ()
@@ -133,13 +137,15 @@ def learning_curves(
     """
     settings, options = settings or get_settings(), options or LearningOptions()
     _check_asked(models, data, test_data, [logs, searches, size_tables])
-    found = Learning()
+    if options.wanted is not None and not math.isfinite(options.wanted):
+        raise ParameterError(f"The score that is wanted is {options.wanted}; give a number.")
+    found = Learning(wanted=options.wanted)
     read_logs(found, logs, settings)
     read_searches(found, [Path(one) for one in searches], options.larger_is_better)
     for path in size_tables:
         for curves in read_table_of_sizes(Path(path)):
             found.sizes += curves
-            _judge_sizes(found, curves, {})
+            _judge_sizes(found, curves, {}, options.wanted)
     if data is not None:
         evalset = rows_to_fit(data, y, target, dict(roles or {}), settings, test_data)
         found.evalset = evalset
@@ -295,16 +301,19 @@ def _by_size(found: Learning, asked: _Asked) -> None:
         found.fail(failure.name, failure.message)
     for metric in dict.fromkeys(one.metric for one in made.curves):
         base = baseline_score(evalset, metric, asked.folds.rows)
-        _judge_sizes(found, made.curves, {} if base is None else {metric: base})
+        _judge_sizes(found, made.curves, {} if base is None else {metric: base}, options.wanted)
 
 
 def _judge_sizes(
-    found: Learning, curves: Sequence[SizeCurve], baselines: Mapping[str, float]
+    found: Learning,
+    curves: Sequence[SizeCurve],
+    baselines: Mapping[str, float],
+    wanted: float | None,
 ) -> None:
     """Verdicts on the complete curves of one metric, and how far each may be drawn on."""
     level = get_settings().confidence_level
     done = [one for one in curves if one.is_complete]
-    found.findings += judge_size_curves(done, baselines=baselines, level=level)
+    found.findings += judge_size_curves(done, baselines=baselines, target=wanted, level=level)
     for curve in done:
         try:
             found.projections[curve.model] = project(curve, level=level)
@@ -337,7 +346,8 @@ def _across_folds(found: Learning, asked: _Asked) -> None:
     found.validations += _each(found, asked.models, stages)
     found.folds += [one.scores() for one in found.validations]
     level = get_settings().confidence_level
-    said = judge_folds([one for one in found.folds if one.is_complete], level=level)
+    done = [one for one in found.folds if one.is_complete]
+    said = judge_folds(done, target=asked.options.wanted, level=level)
     if "sizes" in asked.options.asked:  # the largest size has told the rest
         said = [one for one in said if one.evidence.get("judged_on") == KEPT_APART]
     found.findings += said
@@ -391,7 +401,7 @@ def _judge(found: Learning, metric: str | None) -> None:
         said += find_in_epochs(curves) if curves else []
         if run.histograms:
             said += find_in_layers(compute_layer_curves(run))
-    said += _judge_groups(found.epochs)
+    said += [*_judge_groups(found.epochs), *find_behind(found.epochs, said)]
     for search in found.searches:
         try:
             said += find_in_search(search, metric if metric in search.metrics else None)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import ParameterError
-from ..explainers.staging import BlockStore
+from ..explainers.kept import BlockStore
 
 __all__ = ["CountedBlocks", "FolderBlocks"]
 

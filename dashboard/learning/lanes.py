@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import contextvars
-import hashlib
 import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..contracts import Model
 from ..data import EvalSet
 from ..errors import DiagnosticsError, ModelError, NotApplicable
 from ..evaluation import rows_for
 from ..explainers.asking import ask
+from ..explainers.kept import BlockStore, KeptParts, parts_of
 from ..explainers.permutation import truth
-from ..explainers.staging import BlockStore
-from ..frames import FrameError
 from ..models.confined import ConfinedModel
-from ..refitting.fits import Fit, Refit, Value, fit_bytes, fit_of_bytes, read_fit, read_refit
+from ..refitting import fits
+from ..refitting.fits import Fit, Refit, Value, encode_fit, read_fit, read_refit
 from ..sandbox.processes import WorkCancelled, is_unwanted, tell_progress, watched
 from ..wording import count, listing
 from .folding import Fold
@@ -40,7 +38,7 @@ __all__ = [
     "refit_of",
 ]
 
-VERSION = 1  # of what is stored
+_FITTING = Path(fits.__file__).parent
 MOST_LANES = 2
 ANSWER_BYTES = 512 << 20
 Turn = Callable[[], AbstractContextManager[Any]]
@@ -202,32 +200,25 @@ class _Work:
                 self._note(place, fit)
                 yield place, fit
 
+    @cached_property
+    def _kept(self) -> KeptParts:
+        """By all that every fit depends on; corrected code fits anew."""
+        told = repr(replace(self.options, lanes=0))
+        return parts_of(self.store, self.model, self.evalset, "fit", told, code=_FITTING)
+
+    def _what(self, request: Request) -> tuple[Any, ...]:
+        fold = request.fold
+        return sorted(request.params.items()), fold.train[: request.n], fold.validation
+
     def _take(self, request: Request) -> Fit | None:
-        store = self._kept()
-        content = None if store is None else store.get(self._key(request))
-        if content is None:
-            return None
-        try:
-            return fit_of_bytes(content, **expected_of(request, self.options))
-        except FrameError:
-            return None
+        expected = expected_of(request, self.options)
+        return self._kept.recall(
+            self._what(request), lambda frame: replace(read_fit(frame, **expected), kept=True)
+        )
 
     def _keep(self, request: Request, fit: Fit) -> None:
-        if (store := self._kept()) is not None and not fit.failure:
-            store.put(self._key(request), fit_bytes(fit))
-
-    def _kept(self) -> BlockStore | None:
-        return self.store if self.model.info.digest else None
-
-    def _key(self, request: Request) -> str:
-        """The digest of all that a fit depends on."""
-        told = replace(self.options, lanes=0)
-        params = sorted(request.params.items())
-        parts = (VERSION, self.model.info.digest, self.evalset.digest, repr(told), params)
-        digest = hashlib.sha256(repr(parts).encode())
-        digest.update(np.ascontiguousarray(request.fold.train[: request.n]).tobytes() + b"|")
-        digest.update(np.ascontiguousarray(request.fold.validation).tobytes())
-        return digest.hexdigest()
+        if not fit.failure:
+            self._kept.keep(self._what(request), *encode_fit(fit))
 
     # -- fitting --
 
@@ -287,7 +278,8 @@ class _Work:
             lanes = 1
             if isinstance(self.model, ConfinedModel):
                 lanes = self.options.lanes or min(MOST_LANES, os.cpu_count() or 1)
-            said += f", about {self.seconds / self.fitted_rows * left / lanes:,.0f} s left"
+            seconds = self.seconds / self.fitted_rows * left / lanes
+            said += f", about {seconds:,.0f} s of fitting left"
         tell_progress(n, total, said)
 
     def check_any(self) -> None:

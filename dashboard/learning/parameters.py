@@ -12,7 +12,7 @@ from ..contracts import Model
 from ..data import EvalSet
 from ..diagnostics.parameter_curves import ParameterCurve
 from ..errors import ParameterError
-from ..explainers.staging import BlockStore
+from ..explainers.kept import BlockStore
 from ..refitting.fits import Value
 from ..wording import count, listing, plural
 from .folding import Folds

@@ -16,10 +16,10 @@ from ..data import EvalSet
 from ..diagnostics.size_curves import SizeCurve
 from ..errors import DiagnosticsError, NotApplicable, ParameterError
 from ..evaluation import Failure, as_evalset, as_model, named, read_helpers
-from ..explainers.staging import BlockStore
+from ..explainers.kept import BlockStore
 from ..sandbox.processes import WorkCancelled
 from ..settings import Settings, get_settings
-from ..wording import count, listing, plural
+from ..wording import count, listing, percent, plural
 from .folding import Folds
 from .lanes import Request, Turn, fits_in_lanes
 from .stages import Beginning, FoldChoices, Growing, begin, last_of
@@ -32,6 +32,7 @@ __all__ = [
     "learning",
     "size_curve_in_stages",
     "size_requests",
+    "too_large",
 ]
 
 Ints = npt.NDArray[np.int64]
@@ -77,16 +78,20 @@ def chosen_sizes(options: SizeOptions, n_train: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _too_large(options: SizeOptions, n_train: int) -> tuple[str, ...]:
-    """What is said of the sizes that not every fold has rows for."""
+def too_large(options: SizeOptions, n_train: int) -> tuple[str, ...]:
+    """What is said of the sizes that not every fold has rows for; nothing where all do."""
     large = [size for size in options.sizes if not 1 <= _rows(size, n_train) <= n_train]
     if not large:
         return ()
     verb = "is" if len(large) == 1 else "are"
     return (
-        f"{listing([f'{size:g}' for size in large], 6)} {verb} not within the "
+        f"{listing([_written(size) for size in large], 6)} {verb} not within the "
         f"{plural(n_train, 'row')} that every fold can learn from and {verb} left out.",
     )
+
+
+def _written(size: float) -> str:
+    return percent(size) if isinstance(size, float) and 0 < size <= 1 else count(size)
 
 
 def _rows(size: float, n_train: int) -> int:
@@ -146,7 +151,7 @@ class _Growing(Growing):
             )
         n_train = begun.folds.n_train
         self._sizes = chosen_sizes(options, n_train)
-        self._left_out = _too_large(options, n_train)
+        self._left_out = too_large(options, n_train)
         self.requests = size_requests(begun.folds, self._sizes)
         super().__init__(begun, len(self._sizes))
 

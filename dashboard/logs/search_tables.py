@@ -63,13 +63,18 @@ def read_cv_results(columns: Columns, name: str) -> SearchResults:
         "failed" if not ok else "complete" if whole else "partial"
         for ok, whole in zip(scored, full, strict=True)
     ]
+    parameters = _sklearn_parameters(columns, n)
+    given = "rows"
+    for one in parameters:  # or one of them, such as n_estimators
+        if resource is not None and np.array_equal(one.numbers, resource):
+            given = one.name.rpartition("__")[2]
     notes = []
     if status.count("failed"):
         notes.append(f"{plural(status.count('failed'), 'trial')} could not be fitted or scored.")
     if "partial" in status:
         notes.append(
-            f"{plural(status.count('partial'), 'trial')} of earlier rounds saw fewer rows; only "
-            "those of the last round are compared."
+            f"{plural(status.count('partial'), 'trial')} of earlier rounds had fewer {given}; "
+            "only those of the last round are compared."
         )
     time = columns.get("mean_fit_time")
     return SearchResults(
@@ -77,11 +82,11 @@ def read_cv_results(columns: Columns, name: str) -> SearchResults:
         source="scikit-learn halving search" if "iter" in columns else "scikit-learn search",
         trials=tuple(str(k) for k in range(n)),
         status=tuple(status),
-        parameters=_sklearn_parameters(columns, n),
+        parameters=parameters,
         scores=scores,
         fit_seconds=None if time is None else numbers(time, "mean_fit_time"),
         resource=resource,
-        resource_name="rows" if resource is not None else "",
+        resource_name=given if resource is not None else "",
         notes=tuple(notes),
     )
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,12 @@ from ..contracts import RawPredictions
 from ..frames import (
     Frame,
     FrameError,
-    FrameLimits,
     decode_raw,
     encode_raw,
     plain_text,
-    read_frame,
-    write_frame,
 )
 
-__all__ = ["Fit", "Refit", "encode_fit", "fit_bytes", "fit_of_bytes", "read_fit", "read_refit"]
+__all__ = ["Fit", "Refit", "encode_fit", "read_fit", "read_refit"]
 
 Floats = npt.NDArray[np.float64]
 Value = bool | int | float | str | None
@@ -175,27 +171,3 @@ def _seconds(value: Any) -> float:
     if type(value) not in (int, float) or not 0 <= value < 1e9:
         raise FrameError("A fit does not say how long it took.")
     return float(value)
-
-
-def fit_bytes(fit: Fit) -> bytes:
-    """A fit as it is stored: the message itself."""
-    stream = io.BytesIO()
-    header, arrays = encode_fit(fit)
-    write_frame(stream, header, arrays)
-    return stream.getvalue()
-
-
-def fit_of_bytes(content: bytes, *, n_metrics: int, n_validation: int, answers: bool) -> Fit:
-    """What `fit_bytes` wrote, marked as kept.
-
-    Raises
-    ------
-    FrameError : anything else.
-    """
-    limits = FrameLimits(header_bytes=8 << 20, array_bytes=len(content), arrays=1_000)
-    try:
-        frame = read_frame(io.BytesIO(content), limits)
-    except EOFError as error:
-        raise FrameError("A stored fit is cut off.") from error
-    fit = read_fit(frame, n_metrics=n_metrics, n_validation=n_validation, answers=answers)
-    return replace(fit, kept=True)

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..contracts import LayerSummary, Model, NetworkSummary, Target, Task, Work
+from ..contracts import DropoutSpread, LayerSummary, Model, NetworkSummary, Target, Task, Work
 from ..errors import NotApplicable
 from ..explainers.permutation import told_target
 from ..models import KerasModel
 from ..models.networks import KERAS_LOCK
+from .dropout import MOST_ROWS, dropout_spread, has_dropout
 
 __all__ = ["layers"]
 
@@ -109,6 +110,7 @@ def layers(
         if arguments.get("target") is not None and "y" in tables:
             target = told_target(arguments["target"], np.asarray(tables["y"])[at])
         gradients, loss = _gradients(model, found, arrays, target, notes)
+        dropout = _dropout(model, arrays, target, notes, work)
     notes += [
         f"{one.lost:,} outputs of {name} are not finite and are left out."
         for name, one in seen.items()
@@ -123,6 +125,7 @@ def layers(
         n_rows=len(at),
         n_given=len(X),
         measured_loss=loss,
+        dropout=dropout,
         notes=tuple(notes),
     )
     told_of = ("losses", "from_logits", "optimizer", "rate")
@@ -305,6 +308,22 @@ def _loss(model: KerasModel, target: Target, n: int) -> tuple[str, Any] | None:
     regression = keras.losses.MeanAbsoluteError() if absolute else keras.losses.MeanSquaredError()
     name = "mean_absolute_error" if absolute else "mean_squared_error"
     return name, lambda out: regression(truth, out)
+
+
+def _dropout(
+    model: KerasModel,
+    arrays: Sequence[npt.NDArray[Any]],
+    target: Target | None,
+    notes: list[str],
+    work: Work,
+) -> DropoutSpread | None:
+    """What dropout changes in the answers to the first rows, where the network has any."""
+    network = model.network
+    if not has_dropout(network) or len(network.outputs) != 1:
+        return None
+    given = _packed(network, [array[:MOST_ROWS] for array in arrays])
+    task = None if target is None else target.task
+    return dropout_spread(network, given, task, _last_activation(network), notes, work)
 
 
 def _last_activation(network: Any) -> str:

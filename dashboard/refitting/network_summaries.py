@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..contracts import LayerSummary, NetworkSummary
+from ..contracts import DropoutSpread, LayerSummary, NetworkSummary
 from ..frames import Frame, FrameError, plain_text
 
 __all__ = ["read_summary"]
@@ -38,8 +38,25 @@ def read_summary(frame: Frame) -> NetworkSummary:
         input_mean=_number(told, "input_mean"),
         input_sd=_number(told, "input_sd"),
         input_largest=_number(told, "input_largest"),
+        dropout=_dropout(told.get("dropout")),
         notes=_texts(told, "notes"),
     )
+
+
+def _dropout(told: Any) -> DropoutSpread | None:
+    if told is None:
+        return None
+    if not isinstance(told, dict):
+        raise FrameError("What dropout changes is no mapping.")
+    sure, shaky = (
+        None if told.get(name) is None else _count(told, name) for name in ("n_sure", "n_shaky")
+    )
+    passes, rows = (_count(told, name) for name in ("n_passes", "n_rows"))
+    mean, largest = (_number(told, name) for name in ("mean_sd", "largest_sd"))
+    if mean is None or largest is None:
+        raise FrameError("The spread over the passes with dropout is missing.")
+    changed, over_rows = (_number(told, name) for name in ("changed", "answers_sd"))
+    return DropoutSpread(passes, rows, mean, largest, changed, sure, shaky, over_rows)
 
 
 def _layer(told: Any) -> LayerSummary:
