@@ -42,6 +42,8 @@ VERDICTS = (
 )
 PERFECT = 0.01  # training error as a share of the validation error that counts as none
 FAR = 1.15  # error over that of the best model, or of the target, from which it is far
+GAIN = 0.2  # of the baseline's error: a smaller gain that chance explains counts as none
+_SURER = ("Repeat the cross-validation, or use more folds.", "Get more rows.")
 _SIMPLER = (
     "Use a simpler model or fewer features.",
     "Regularise: prune, penalise, drop out, stop early.",
@@ -228,6 +230,8 @@ def _verdict(
         theirs = errors_of(case.curve, np.array([baseline]))
         worst = beyond(case.curve, held_out(case.curve) - theirs, level)
         if worst.low > 0 or abs(worst.mean) <= abs(worst.high - worst.mean):
+            if worst.low <= 0 and -worst.mean >= GAIN * float(theirs[0]):
+                return _may_beat(case, baseline)
             return _beats_nothing(case, baseline, worst)
     positive = case.error > 0 and case.train_error >= 0 and _has_zero(case.curve)
     ratio = case.error / case.train_error if positive and case.train_error > 0 else np.inf
@@ -261,7 +265,7 @@ def _verdict(
             "undecided",
             "info",
             f"Whether {case.curve.model} overfits cannot be told: {told}",
-            ("Repeat the cross-validation, or use more folds.", "Get more rows."),
+            _SURER,
             **_numbers(case, gap),
         )
     return _finding(
@@ -332,6 +336,23 @@ def _beats_nothing(case: SizeCase, baseline: float, worst: MeanInterval) -> Find
             "See whether features and target belong to the same rows.",
             *(_SIMPLER if free else _RICHER),
         ),
+        baseline=baseline,
+        validation=float(_score_value(case, case.error)),
+        fold_sd=case.spread,
+        folds=case.n,
+    )
+
+
+def _may_beat(case: SizeCase, baseline: float) -> Finding:
+    """Better than the baseline by much, but the folds differ as much."""
+    return _finding(
+        case,
+        "undecided",
+        "info",
+        f"Whether {case.curve.model} is better than a model that looks at no feature cannot be "
+        f"told: {in_sentence(case.curve.title)} {_score(case.curve, case.error)} against "
+        f"{number(baseline)}; {case.over} spread by {number(case.spread)}.",
+        _SURER,
         baseline=baseline,
         validation=float(_score_value(case, case.error)),
         fold_sd=case.spread,
