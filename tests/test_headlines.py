@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from dashboard.contracts import Attributions, Background, OutputSpace
+from dashboard.diagnostics.attributions import column_of
 from dashboard.diagnostics.headlines import headline_explanations, headline_importances
 from dashboard.diagnostics.importance import Importance
 from dashboard.errors import NotApplicable
@@ -89,3 +93,14 @@ def test_the_direction_is_that_of_the_values() -> None:
     assert said.endswith("Higher values raise the answer.")
     both = headline_explanations([up, down])
     assert both.endswith("Higher values raise it in Up and lower it in Down.")
+
+
+def test_what_falls_and_rises_is_not_called_rising() -> None:
+    """A parabola whose right arm is the longer: rank correlation .5 or so, and yet it turns."""
+    up = _explained("Up", 1.0)
+    x = column_of(up, "x").numbers
+    values = up.values.copy()
+    values[:, 0, 0] = (x - np.quantile(x, 0.3)) ** 2
+    assert spearmanr(x, values[:, 0, 0]).statistic > 0.3
+    said = headline_explanations([replace(up, values=values)])
+    assert "do not simply raise or lower it" in said

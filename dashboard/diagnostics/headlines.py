@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from ..contracts import Attributions, Label
 from ..errors import NotApplicable
@@ -182,7 +183,22 @@ def _direction(one: Attributions, feature: str, output: Label | None) -> str:
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return ""
     rho = float(spearmanr(x, y).statistic)
-    return "mixed" if abs(rho) < _CLEAR else ("raise" if rho > 0 else "lower")
+    if abs(rho) < _CLEAR or _turns(x, y):
+        return "mixed"
+    return "raise" if rho > 0 else "lower"
+
+
+def _turns(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> bool:
+    """Whether it falls over one half of the rows and rises over the other, as a parabola does."""
+    from scipy.stats import spearmanr
+
+    signs = set[float]()
+    for half in (x <= np.median(x), x > np.median(x)):
+        if half.sum() < 3 or np.ptp(x[half]) == 0 or np.ptp(y[half]) == 0:
+            return False
+        rho = float(spearmanr(x[half], y[half]).statistic)
+        signs.add(np.sign(rho) if abs(rho) >= _CLEAR else 0.0)
+    return {-1.0, 1.0} <= signs
 
 
 def _directions(
