@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ from ..wording import count, listing, number, percent, plural, shorten, shorten_
 from .attributions import column_of, common_features, in_unit, output_position, strengths
 from .importance import Importance
 from .importance_comparison import compare_importances
+
+Floats = npt.NDArray[np.floating[Any]]
 
 __all__ = ["headline_explanations", "headline_importances"]
 
@@ -188,7 +191,7 @@ def _direction(one: Attributions, feature: str, output: Label | None) -> str:
     return "raise" if rho > 0 else "lower"
 
 
-def _turns(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> bool:
+def _turns(x: Floats, y: Floats) -> bool:
     """Whether it falls over one half of the rows and rises over the other, as a parabola does."""
     from scipy.stats import spearmanr
 
