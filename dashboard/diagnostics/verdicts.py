@@ -230,9 +230,8 @@ def _verdict(
         theirs = errors_of(case.curve, np.array([baseline]))
         worst = beyond(case.curve, held_out(case.curve) - theirs, level)
         if worst.low > 0 or abs(worst.mean) <= abs(worst.high - worst.mean):
-            if worst.low <= 0 and -worst.mean >= GAIN * float(theirs[0]):
-                return _may_beat(case, baseline)
-            return _beats_nothing(case, baseline, worst)
+            open_ = worst.low <= 0 and -worst.mean >= GAIN * float(theirs[0])
+            return (_may_beat if open_ else _beats_nothing)(case, baseline, worst)
     positive = case.error > 0 and case.train_error >= 0 and _has_zero(case.curve)
     ratio = case.error / case.train_error if positive and case.train_error > 0 else np.inf
     if positive and case.train_error <= PERFECT * case.error and gap.low > 0:
@@ -258,8 +257,7 @@ def _verdict(
     if far is not None and not (ratio >= RATIO and gap.low > 0):
         return far
     # "about right" needs a gap that is surely small, not one that may be small
-    large = (RATIO - 1) * case.train_error
-    if positive and (ratio >= RATIO or not gap.high < large):
+    if positive and (ratio >= RATIO or not gap.high < (RATIO - 1) * case.train_error):
         return _finding(
             case,
             "undecided",
@@ -343,7 +341,7 @@ def _beats_nothing(case: SizeCase, baseline: float, worst: MeanInterval) -> Find
     )
 
 
-def _may_beat(case: SizeCase, baseline: float) -> Finding:
+def _may_beat(case: SizeCase, baseline: float, behind: MeanInterval) -> Finding:
     """Better than the baseline by much, but the folds differ as much."""
     return _finding(
         case,
@@ -354,6 +352,7 @@ def _may_beat(case: SizeCase, baseline: float) -> Finding:
         f"{number(baseline)}; {case.over} spread by {number(case.spread)}.",
         _SURER,
         baseline=baseline,
+        behind=behind.mean,
         validation=float(_score_value(case, case.error)),
         fold_sd=case.spread,
         folds=case.n,
