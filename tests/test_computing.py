@@ -193,6 +193,7 @@ def test_promises_add_up_what_was_measured(table: pd.DataFrame) -> None:
     assert both == [(200, pytest.approx(max(4.0, 12.0 / get_turns().room)))]
 
 
+@pytest.mark.slow
 def test_a_promise_is_kept(evalset: EvalSet) -> None:
     """Measured on 20 rows: what then passes is neither a third nor three times of it."""
     model = adapt(slow(8e-5), "slow")
@@ -244,6 +245,7 @@ def _said(at: AppTest) -> str:
     return "\n".join([*texts, *(str(one.proto.body) for one in at.get("html"))])
 
 
+@pytest.mark.slow
 def test_the_page_offers_what_there_is_and_keeps_it_in_the_link(table: pd.DataFrame) -> None:
     at = AppTest.from_file(APP, default_timeout=300)
     at.run()

@@ -94,6 +94,7 @@ def test_the_folds_of_a_cross_validation_take_as_long_as_was_told(
     assert told.seconds / FACTOR < spent < FACTOR * told.seconds
 
 
+@pytest.mark.slow
 def test_leaving_columns_out_takes_as_long_as_was_told(rows: EvalSet, sleeper: Sleeper) -> None:
     model = adapt(sleeper, "m")
     plan = plan_refitting(model, rows, metric="accuracy", n_folds=3)

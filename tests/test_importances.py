@@ -40,7 +40,7 @@ def test_every_model_on_the_same_rows(layout: Any, theme: Any) -> None:
     errors = marks[0].error_x
     assert np.asarray(errors.array) == pytest.approx([0.02] * 3)
     assert np.asarray(errors.arrayminus) == pytest.approx([0.02] * 3)
-    assert figures.clicked(figure.layout.meta, marks[1].customdata[2]) == (None, "c", "two")
+    assert figures.clicked(figure.layout.meta, marks[1].customdata[2])[:3] == (None, "c", "two")
     assert "not drawn: 2 near zero for all" in figure.layout.title.text
     assert "Both put a first" in figure.layout.meta["caption"]
     assert figure.layout.meta["alt"].startswith("Importance of 3 features.")
@@ -207,7 +207,7 @@ def test_gaps_of_several_models_share_features_and_axis() -> None:
     figure = figures.plot_importance_gap(halves, theme="dark")
     assert len(figure.data) == 6 and {line.xaxis for line in figure.data} == {"x", "x2"}
     assert figure.layout.xaxis.range == figure.layout.xaxis2.range
-    assert figures.clicked(figure.layout.meta, figure.data[3].customdata[0])[1:] == ("a", "line")
+    assert figures.clicked(figure.layout.meta, figure.data[3].customdata[0])[1:3] == ("a", "line")
     said = figure.layout.meta["caption"]
     assert said.startswith("tree: a, b and c help") and "line: no feature" in said
     alone = figures.plot_importance_gap(halves[1:], among=halves)

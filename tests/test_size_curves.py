@@ -96,7 +96,7 @@ def test_two_workers_give_scikit_learn_s_numbers_and_a_second_run_fits_nothing(
     assert curve.sizes.tolist() == sizes.tolist()
     assert _equals(curve.train, train) and _equals(curve.validation, validation)
     assert turns == [9] and len(store) == 9
-    assert any("s left" in said for said in heard) and "9 of 9 fits" in heard[-1]
+    assert any("s of fitting left" in said for said in heard) and "9 of 9 fits" in heard[-1]
     again = list(size_curve_in_stages(confined, cancer, "tree", options, store=store, turn=turn))
     assert turns == [9] and _equals(again[-1].validation, curve.validation)
     other = SizeOptions(metric="roc_auc", sizes=SIZES, n_splits=3)
