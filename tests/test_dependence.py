@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from dashboard.diagnostics.attributions import column_of
+from dashboard.diagnostics.attributions import FeatureColumn, column_of
 from dashboard.diagnostics.dependence import (
     MOST_CATEGORIES,
     compute_dependence,
@@ -61,6 +61,16 @@ def test_the_share_explained_is_that_of_a_regression_in_one_group() -> None:
     r2 = LinearRegression().fit(other[:, None], values).score(other[:, None], values)
     assert share == pytest.approx(1 - (1 - r2) * (1 + 1 / (18 - 1)), abs=1e-12)
     assert spread_explained(column_of(one, "x0"), values, None) == 0
+
+
+def test_rounding_has_no_partner() -> None:
+    """A linear model's values are those of the feature alone, but for their last digits."""
+    rng = np.random.default_rng(0)
+    x, z = rng.normal(size=(2, 2_000))
+    own, other = FeatureColumn("x", "number", x), FeatureColumn("z", "number", z)
+    values = 3 * x + 1e-7 * z
+    assert spread_explained(own, values, other) == 0
+    assert spread_explained(own, 3 * x + 0.01 * z, other) > 0.9
 
 
 def test_random_partners_explain_nothing() -> None:

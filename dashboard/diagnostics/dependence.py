@@ -30,6 +30,9 @@ MOST_ROWS = 10_000  # looked at for choosing a partner
 MOST_CATEGORIES = 20  # shown as places of their own
 TREND_GROUPS = 20  # of at least so many rows each:
 TREND_ROWS = 25
+_NOTHING = (
+    1e-6  # of a feature's squares: what rows of equal value differ by is rounding, or float32
+)
 TRIED = 20  # candidates for a partner that are looked at closely
 
 
@@ -352,7 +355,8 @@ def spread_explained(column: FeatureColumn, values: Floats, other: FeatureColumn
 
     Within each group of rows sorted by the feature: squares explained by a straight line in the
     partner (by the means of its categories), over squares around the group's line in the feature
-    itself; less what as many random partners would explain.
+    itself; less what as many random partners would explain. 0 where rows of equal value hardly
+    differ, as in a linear model.
     """
     if other is None:
         return 0.0
@@ -367,7 +371,10 @@ def spread_explained(column: FeatureColumn, values: Floats, other: FeatureColumn
         part = slice(start, start + size)
         squares, more = _explained(y[part], own[part], partner[part], other)
         total, explained = total + squares, explained + more
-    return float(min(1.0, explained / total)) if total > 1e-300 else 0.0
+    whole = y - y.mean() if len(y) else y
+    if not total > _NOTHING * float(whole @ whole):
+        return 0.0
+    return float(min(1.0, explained / total))
 
 
 def _explained(
