@@ -136,7 +136,7 @@ def test_upload_compare_move_the_threshold(
 
 @pytest.mark.parametrize(
     "pause",
-    [50, 150, *(pytest.param(pause, marks=pytest.mark.slow) for pause in (100, 200))],
+    [150, *(pytest.param(pause, marks=pytest.mark.slow) for pause in (50, 100, 200))],
 )
 def test_files_dropped_in_a_hurry_are_not_lost(
     page: Any, server: Server, wine: Path, pause: int

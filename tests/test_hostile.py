@@ -437,6 +437,7 @@ def _is_answer(seen: str) -> bool:
     return seen.startswith("RawPredictions")
 
 
+@pytest.mark.slow  # each lock of it is tried by itself in test_confine.py
 @pytest.mark.timeout(600)
 def test_directly_under_landlock(scene: Scene) -> None:
     walls = [one for one in _files(scene) if one.name in _WALLS]
