@@ -134,7 +134,15 @@ def asked(state: AppState, entry: ModelEntry) -> Job[RawPredictions]:
     """
     evalset = state.need_evalset()
     scope = _scope(state, entry)
-    return _asked(entry.digest, evalset.digest, scope, entry.attempt, entry, evalset, state)
+    return _asked(  # by name: Streamlit looks up the names of others each time
+        digest=entry.digest,
+        evalset_digest=evalset.digest,
+        scope=scope,
+        attempt=entry.attempt,
+        _entry=entry,
+        _evalset=evalset,
+        _state=state,
+    )
 
 
 def _scope(state: AppState, entry: ModelEntry) -> str:
@@ -195,7 +203,7 @@ def answers(state: AppState) -> Answers:
         for entry in state.shown
         if entry.name in raws
     )
-    found = _answers(evalset.digest, key, evalset, raws)
+    found = _answers(evalset_digest=evalset.digest, entries=key, _evalset=evalset, _raws=raws)
     return replace(found, failures=(*failed, *found.failures))
 
 
@@ -244,7 +252,14 @@ def metrics(
 ) -> MetricTable:
     """Metrics with intervals; pass a threshold only for metrics that depend on it."""
     digest = predictions.digest()
-    return _metrics(digest, predictions.name, tuple(names), threshold, predictions, kept)
+    return _metrics(
+        digest=digest,
+        name=predictions.name,
+        names=tuple(names),
+        threshold=threshold,
+        _predictions=predictions,
+        _kept=kept,
+    )
 
 
 @st.cache_resource(max_entries=2 * _ENTRIES, show_spinner=False)
@@ -258,7 +273,13 @@ def _diagnostic(
 def diagnostic(name: str, predictions: Predictions, **parameters: Any) -> Any:
     """The result of one diagnostic of the catalogue for one model."""
     key = tuple(sorted(parameters.items()))
-    return _diagnostic(name, predictions.digest(), predictions.name, key, predictions)
+    return _diagnostic(
+        name=name,
+        digest=predictions.digest(),
+        model=predictions.name,
+        parameters=key,
+        _predictions=predictions,
+    )
 
 
 @st.cache_resource(max_entries=4 * _ENTRIES, show_spinner=False)
@@ -268,7 +289,7 @@ def _computed(name: str, key: tuple[Hashable, ...], _compute: Callable[[], Any])
 
 def computed(name: str, key: tuple[Hashable, ...], compute: Callable[[], T]) -> T:
     """What `compute` gives, computed once for each name and key of digests and parameters."""
-    found: T = _computed(name, key, compute)
+    found: T = _computed(name=name, key=key, _compute=compute)
     return found
 
 

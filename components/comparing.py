@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from components import cached, inputs, links, panels
+from components.courtesy import get_courtesy
 from components.state import AppState
 from dashboard.evaluation import Answers
 from dashboard.gallery import exhibits
@@ -16,9 +17,14 @@ __all__ = ["compare"]
 def compare(state: AppState, answers: Answers) -> None:
     """The headline, the controls, the scores, every exhibit.
 
-    A fragment: a move of the slider draws neither the sidebar nor what stands above. What a
-    whole run does at its end is done here as well.
+    A fragment: a move of the slider draws neither the sidebar nor what stands above, and other
+    pages give way to it. What a whole run does at its end is done here as well.
     """
+    with get_courtesy().move():
+        _compare(state, answers)
+
+
+def _compare(state: AppState, answers: Answers) -> None:
     answer = st.container()
     with panels.guard_page("The comparison"):
         view = inputs.view(state, answers)

@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from components import cached
+from components.courtesy import get_courtesy
 from components.markup import message, plain, swatch
 from components.progress import stop_here
 from components.state import AppState, app_state, widget_value
@@ -64,6 +65,7 @@ def theme() -> Literal["light", "dark"]:
 @contextmanager
 def guard(what: str) -> Iterator[None]:
     """One message for one problem; the rest of the page goes on."""
+    get_courtesy().give_way()
     try:
         yield
     except NotApplicable as error:
@@ -162,6 +164,7 @@ def show_figure(
     Returns the `customdata` of the clicked mark when `on_click` is set, else None; `on_pick` is
     told once what a clicked mark stands for, before the page is drawn anew.
     """
+    get_courtesy().give_way()
     meta = meta_of(figure)
     name = str(meta.get("name", key))
     options: dict[str, Any] = {}

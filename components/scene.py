@@ -11,6 +11,7 @@ import streamlit as st
 from components import cached, explaining, progress
 from components.asking import Answer, n_waiting, show_held
 from components.computing import choose_computing
+from components.courtesy import get_courtesy
 from components.markup import plain
 from components.panels import theme
 from components.state import AppState, following, widget_value
@@ -70,6 +71,7 @@ class Scene:
 
     def computed(self, name: str, compute: Callable[[], T], *more: Hashable) -> T:
         """A result made from these explanations, computed once."""
+        get_courtesy().give_way()
         return cached.computed(name, (*self.key, *more), compute)
 
 

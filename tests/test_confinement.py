@@ -119,7 +119,7 @@ def test_a_worker_leaves_the_processor_to_the_app(kind: Confinement, tmp_path: P
     done = Place(tmp_path, kind).run(
         "print(open('/proc/self/stat').read().rpartition(')')[2].split()[16])"
     )
-    assert done.stdout.split() == [str(min(19, os.nice(0) + 5))], done.stderr
+    assert done.stdout.split() == [str(min(19, os.nice(0) + 10))], done.stderr
 
 
 def test_a_probe_leaves_the_app_its_priority() -> None:

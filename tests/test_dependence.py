@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
+from sklearn.preprocessing import OneHotEncoder
 
 from dashboard.diagnostics.attributions import FeatureColumn, column_of
 from dashboard.diagnostics.dependence import (
@@ -61,6 +64,51 @@ def test_the_share_explained_is_that_of_a_regression_in_one_group() -> None:
     r2 = LinearRegression().fit(other[:, None], values).score(other[:, None], values)
     assert share == pytest.approx(1 - (1 - r2) * (1 + 1 / (18 - 1)), abs=1e-12)
     assert spread_explained(column_of(one, "x0"), values, None) == 0
+
+
+@pytest.mark.parametrize("kind", ["number", "category"])
+@pytest.mark.parametrize("gaps", [0.0, 0.3])
+def test_the_share_explained_is_that_of_regressions_in_each_group(
+    kind: Literal["number", "category"], gaps: float
+) -> None:
+    """Of 130 rows: six groups of twenty neighbours and one of ten, each fitted by scikit-learn."""
+    rng = np.random.default_rng(3)
+    own = rng.normal(size=130)
+    cells = rng.normal(size=130) if kind == "number" else rng.integers(0, 4, 130).astype(float)
+    values = own * np.nan_to_num(cells) + 0.5 * rng.normal(size=130)
+    cells[rng.random(130) < gaps] = np.nan
+    squares = explained = 0.0
+    order = np.argsort(own)
+    for group in np.split(order, range(20, 130, 20)):
+        x, y = own[group][:, None], values[group]
+        left = y - LinearRegression().fit(x, y).predict(x)
+        missing = np.isnan(cells[group])
+        filled = np.where(missing, 0.0, cells[group])[:, None]
+        parts = filled if kind == "number" else OneHotEncoder().fit_transform(filled).toarray()
+        design = np.column_stack([parts * ~missing[:, None], missing])
+        centred = design - design.mean(axis=0)
+        free = int(np.linalg.matrix_rank(centred))
+        share = LinearRegression().fit(centred, left).score(centred, left)
+        squares += left @ left
+        rest = max(len(group) - 2 - free, 1)
+        explained += (left @ left) * max(0.0, share - (1 - share) * free / rest)
+    names = ("a", "b", "c", "d") if kind == "category" else ()
+    one, other = FeatureColumn("x", "number", own), FeatureColumn("z", kind, cells, names)
+    assert spread_explained(one, values, other) == pytest.approx(explained / squares, abs=1e-9)
+    assert 0.2 < explained / squares < 0.9
+
+
+def test_a_constant_explains_nothing_however_its_mean_is_rounded() -> None:
+    rng = np.random.default_rng(4)
+    own, values = rng.normal(size=(2, 60))
+    gaps = np.where(rng.random(60) < 0.3, np.nan, 1.0)
+    found = [
+        spread_explained(
+            FeatureColumn("x", "number", own), values, FeatureColumn("z", "number", c * gaps)
+        )
+        for c in (0.1, 0.5)  # the mean of nineteen 0.1 is not 0.1
+    ]
+    assert found[0] == pytest.approx(found[1], abs=1e-12)
 
 
 def test_rounding_has_no_partner() -> None:

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 import pytest
 
-from dashboard.figures.drawn import Drawn, meta_of
+from dashboard.figures.drawn import Drawn, add_meta, meta_of
 
 ARRAYS = {
     "float32": np.linspace(0, 1, 7, dtype=np.float32),
@@ -59,6 +59,45 @@ def test_it_is_sent_as_plotly_sends_it(kind: str) -> None:
     assert _json(made.add_trace(go.Scatter(y=[1]))) == _json(
         go.Figure(**given).add_trace(go.Scatter(y=[1]))
     )
+
+
+def _added(figure: Any) -> Any:
+    """Everything that can be put on a drawing without asking Plotly."""
+    figure.add_trace({"type": "scatter", "x": np.arange(3), "y": [3, None, 1], "error_y": None})
+    figure.add_traces([{"type": "bar", "y": [1, 2]}, {"type": "heatmap", "z": [[1, 2]]}])
+    figure.add_annotation(x=1, y=2, text="note")
+    figure.add_annotation({"x": 3, "y": 2, "text": "another"})
+    figure.add_shape(type="rect", x0=0, x1=1, y0=0, y1=1, line={"width": 2})
+    figure.add_vline(x=0.5, line={"color": "red"}, xref="x2")
+    figure.add_hline(y=2, line={"width": 1}, layer="below")
+    add_meta(figure, models=["a"])
+    return figure
+
+
+def test_what_is_added_is_added_as_plotly_does() -> None:
+    made = _added(Drawn(**_given([1, 2]), _validate=False))
+    assert made.specification is not None
+    expected = _json(_added(go.Figure(**_given([1, 2]))))
+    assert _json(made) == expected
+    assert _json(_added(Drawn(**_given([1, 2])))) == expected  # one that is checked
+    assert len(made.layout.shapes) == 4 and made.specification is None  # the line that was given
+
+
+def test_what_only_plotly_can_add_is_added_by_plotly() -> None:
+    words = {"annotation_text": "half", "annotation_position": "top"}
+    for figure in (
+        Drawn(**_given([1, 2]), _validate=False).add_vline(x=0.5, **words),
+        Drawn(**_given([1, 2]), _validate=False).add_trace(go.Scatter(y=[1])),
+    ):
+        assert figure.specification is None
+    made = Drawn(**_given([1, 2]), _validate=False).add_vline(x=0.5, **words)
+    assert _json(made) == _json(go.Figure(**_given([1, 2])).add_vline(x=0.5, **words))
+
+
+def test_a_figure_that_is_checked_names_what_plotly_does_not_know() -> None:
+    figure = Drawn(**_given([1, 2])).add_trace({"type": "scatter", "colour": "red"})
+    with pytest.raises(ValueError, match="colour"):
+        figure.to_dict()
 
 
 def test_what_is_sent_is_not_the_figures_own() -> None:

@@ -135,6 +135,12 @@ class FeatureColumn:
         """One cell as people write it; plain text, escaped by whoever shows it."""
         return self.text_of(float(self.numbers[place]))
 
+    def texts(self, places: Ints) -> list[str]:
+        """Many cells; each distinct one is written once."""
+        distinct, turn = np.unique(self.numbers[places], return_inverse=True)
+        written = [self.text_of(value) for value in distinct.tolist()]
+        return [written[k] for k in turn.tolist()]
+
     def text_of(self, value: float) -> str:
         """Any value of this column as people write it."""
         if np.isnan(value):

@@ -119,7 +119,7 @@ class Beeswarm:
             if at < 0:
                 continue
             column = column_of(one, name)
-            cells = [column.text(k) for k in range(one.n)]
+            cells = column.texts(np.arange(one.n))
             parts.append(
                 pd.DataFrame({"row": one.rows, "value": one.values[:, at, place], "data": cells})
             )
@@ -276,7 +276,7 @@ def _points(strips: Sequence[_Strip], rows: Ints, marks: int, seed: int) -> Swar
     feature, value, offset, colour, row = columns
     for strip, keep in zip(strips, kept, strict=True):
         order = strip.order[keep]
-        text += [strip.column.text(int(k)) for k in order]
+        text += strip.column.texts(order)
         feature.append(np.full(len(order), strip.feature))
         value.append(strip.values[order])
         offset.append(_offsets(strip)[keep])
@@ -373,7 +373,7 @@ def _ranges(strip: _Strip, first: Ints, size: Ints) -> list[str]:
     """ "2.1 to 3.4" for the rows of each column; for categories that of the row in the middle."""
     column = strip.column
     if column.kind == "category":
-        return [column.text(int(strip.order[a + n // 2])) for a, n in zip(first, size, strict=True)]
+        return column.texts(strip.order[first + size // 2])
     numbers = column.numbers[strip.order]
     low = np.minimum.reduceat(np.where(np.isnan(numbers), np.inf, numbers), first)
     high = np.maximum.reduceat(np.where(np.isnan(numbers), -np.inf, numbers), first)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ TREND_ROWS = 25
 _NOTHING = (
     1e-6  # of a feature's squares: what rows of equal value differ by is rounding, or float32
 )
+_LABELS = 8  # of a partner's categories in one group; the rest shares the first
 TRIED = 20  # candidates for a partner that are looked at closely
 
 
@@ -78,17 +79,17 @@ class Dependence:
     def frame(self) -> pd.DataFrame:
         """All rows: columns model, output, row, feature, data, value, partner, partner_data."""
         other = self.partner
-        every = range(self.n)
+        every = np.arange(self.n)
         return pd.DataFrame(
             {
                 "model": self.model,
                 "output": self.output,
                 "row": self.rows,
                 "feature": self.feature,
-                "data": [self.column.text(k) for k in every],
+                "data": self.column.texts(every),
                 "value": self.values,
                 "partner": other.name if other else None,
-                "partner_data": [other.text(k) for k in every] if other else None,
+                "partner_data": other.texts(every) if other else None,
             }
         )
 
@@ -189,7 +190,8 @@ def _partners(one: Attributions, feature: str, output: Label | None, most: int =
     if len(tried) > TRIED:
         categories = [name for name in tried[TRIED:] if columns[name].kind == "category"]
         tried = [*tried[:TRIED], *categories[:TRIED]]
-    pairs = [(name, spread_explained(columns[feature], values, columns[name])) for name in tried]
+    around = _around(columns[feature], values)
+    pairs = [(name, _share_explained(around, columns[name])) for name in tried]
     return tuple(sorted(pairs, key=lambda pair: -pair[1])[:most])
 
 
@@ -358,95 +360,109 @@ def spread_explained(column: FeatureColumn, values: Floats, other: FeatureColumn
     itself; less what as many random partners would explain. 0 where rows of equal value hardly
     differ, as in a linear model.
     """
-    if other is None:
+    if other is None or not len(values):
         return 0.0
-    rows = _spread(len(values))
-    order = np.argsort(column.numbers[rows], kind="stable")
-    own, y = column.numbers[rows][order], values[rows][order]
-    partner = other.numbers[rows][order]
-    size = max(20, _groups(len(y))[0])
-    even = 0 if other.kind == "category" else len(y) - len(y) % size
-    total, explained = _explained_evenly(y[:even], own[:even], partner[:even], size)
-    for start in range(even, len(y), size):
-        part = slice(start, start + size)
-        squares, more = _explained(y[part], own[part], partner[part], other)
-        total, explained = total + squares, explained + more
-    whole = y - y.mean() if len(y) else y
-    if not total > _NOTHING * float(whole @ whole):
-        return 0.0
-    return float(min(1.0, explained / total))
+    return _share_explained(_around(column, values), other)
 
 
-def _explained(
-    y: Floats, own: Floats, partner: Floats, other: FeatureColumn
-) -> tuple[float, float]:
-    """Squares around the line in one group, and how many of them the partner explains."""
-    left = _residual(y, own)
-    design = _design(partner, np.isnan(partner), other)
-    squares, free, k = float(left @ left), max(len(left) - 2, 1), design.shape[1]
-    if not k or not squares > 0:
-        return squares, 0.0
-    fitted = _residual_of(left, design)
-    return squares, squares * _adjusted(1 - float(fitted @ fitted) / squares, k, free)
+class _Around(NamedTuple):
+    """What a straight line in the feature's own value leaves in groups of neighbours.
 
-
-def _adjusted(share: Any, k: Any, free: int) -> Any:
-    return np.maximum(0.0, share - (1 - share) * k / np.maximum(free - k, 1))
-
-
-def _explained_evenly(y: Floats, own: Floats, partner: Floats, size: int) -> tuple[float, float]:
-    """The same over groups of one size at once, for a partner that is a number.
-
-    Groups in which cells of either are missing are done one by one.
+    `rows` in the order of the feature; `group` of each and where each begins; `left` of each,
+    mean 0 in every group; `squares` of each group.
     """
-    if not len(y):
-        return 0.0, 0.0
-    y, own, partner = (part.reshape(-1, size) for part in (y, own, partner))
-    gaps = np.isnan(own).any(axis=1) | np.isnan(partner).any(axis=1)
-    total = explained = 0.0
-    plain = FeatureColumn("", "number", np.zeros(0))
-    for k in np.flatnonzero(gaps):
-        one, share = _explained(y[k], own[k], partner[k], plain)
-        total, explained = total + one, explained + share
-    y, own, partner = (
-        part[~gaps] - part[~gaps].mean(axis=1, keepdims=True) for part in (y, own, partner)
+
+    rows: Ints
+    group: Ints
+    starts: Ints
+    left: Floats
+    squares: Floats
+    whole: float  # squares of all rows around their mean
+
+    @property
+    def sizes(self) -> Ints:
+        return np.diff(np.append(self.starts, len(self.rows)))
+
+    def sums(self, values: Floats) -> Floats:
+        return np.asarray(np.add.reduceat(values, self.starts))
+
+    def centred(self, values: Floats) -> Floats:
+        """Less the mean of the group's known cells; 0 where a cell is missing or all are equal."""
+        known = ~np.isnan(values)
+        means = _ratio(self.sums(np.where(known, values, 0.0)), self.sums(known * 1.0))
+        usable = known & self.varies(values)[self.group]  # rounding around a mean is no variation
+        return np.where(usable, values - means[self.group], 0.0)
+
+    def varies(self, values: Floats) -> npt.NDArray[np.bool_]:
+        """`(groups,)` whether any two known cells differ."""
+        known = ~np.isnan(values)
+        highest = np.maximum.reduceat(np.where(known, values, -np.inf), self.starts)
+        lowest = np.minimum.reduceat(np.where(known, values, np.inf), self.starts)
+        return np.asarray(highest > lowest)
+
+
+def _around(column: FeatureColumn, values: Floats) -> _Around:
+    rows = _spread(len(values))
+    rows = rows[np.argsort(column.numbers[rows], kind="stable")]
+    size = max(20, _groups(len(rows))[0])
+    starts = np.arange(0, len(rows), size)
+    y = values[rows]
+    bare = _Around(rows, np.arange(len(rows)) // size, starts, y, np.zeros(0), 0.0)
+    y, x = bare.centred(y), bare.centred(column.numbers[rows])
+    slope = _ratio(bare.sums(x * y), bare.sums(x * x))
+    left = y - x * slope[bare.group]
+    deviations = values[rows] - values[rows].mean()
+    return bare._replace(
+        left=left, squares=bare.sums(left * left), whole=float(deviations @ deviations)
     )
-    slope = _ratio((own * y).sum(axis=1), (own * own).sum(axis=1))
-    left = y - own * slope[:, None]
-    squares = (left * left).sum(axis=1)
-    spread = (partner * partner).sum(axis=1)
-    shares = _ratio((left * partner).sum(axis=1) ** 2, squares * spread)
-    varies = (np.ptp(partner, axis=1) > 0) if len(partner) else np.zeros(0, dtype=bool)
-    more = np.where(varies & (squares > 0), squares * _adjusted(shares, 1, max(size - 2, 1)), 0.0)
-    return total + float(squares.sum()), explained + float(more.sum())
+
+
+def _share_explained(around: _Around, other: FeatureColumn) -> float:
+    """A line in a partner's numbers, or its categories' means; and whether its cell is missing.
+
+    Numbers around the mean of those that are known are orthogonal to what tells which are, so
+    that the squares of both add up.
+    """
+    total = float(around.squares.sum())
+    if not total > _NOTHING * around.whole:
+        return 0.0
+    cells = other.numbers[around.rows]
+    known = ~np.isnan(cells)
+    if other.kind == "category":
+        explained, free = _by_label(around, _labels(around, cells, known))
+    else:
+        explained, free = _by_label(around, np.where(known, 0, 1))
+        x = around.centred(cells)
+        explained = explained + _ratio(around.sums(x * around.left) ** 2, around.sums(x * x))
+        free = free + around.varies(cells)
+    shares = _ratio(explained, around.squares)
+    rest = np.maximum(around.sizes - 2, 1)
+    adjusted = np.maximum(0.0, shares - (1 - shares) * free / np.maximum(rest - free, 1))
+    more = np.where(free > 0, around.squares * adjusted, 0.0)
+    return float(min(1.0, more.sum() / total))
+
+
+def _labels(around: _Around, codes: Floats, known: npt.NDArray[np.bool_]) -> Ints:
+    """Seven categories of each group have a label of their own, missing cells one; the rest 0."""
+    most = int(np.nanmax(codes, initial=0)) + 1
+    pairs = around.group * (most + 1) + np.where(known, codes, most).astype(np.int64)
+    seen, place = np.unique(pairs, return_inverse=True)
+    first = np.searchsorted(seen // (most + 1), np.arange(len(around.starts)))
+    turn = np.arange(len(seen)) - first[seen // (most + 1)]
+    labels = np.where(turn < _LABELS, turn, 0)[place]
+    return np.where(known, labels, _LABELS)
+
+
+def _by_label(around: _Around, labels: Ints) -> tuple[Floats, Ints]:
+    """Squares of each group explained by the means of its labels, and how many are free."""
+    width = _LABELS + 1
+    cell = around.group * width + labels
+    n = len(around.starts) * width
+    sums = np.bincount(cell, weights=around.left, minlength=n)
+    counts = np.bincount(cell, minlength=n).astype(np.float64)
+    explained = _ratio(np.asarray(sums**2, dtype=np.float64), counts).reshape(-1, width).sum(axis=1)
+    return explained, (counts.reshape(-1, width) > 0).sum(axis=1) - 1
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
     return np.divide(above, below, out=np.zeros(len(above)), where=below > 0)
-
-
-def _residual(y: Floats, x: Floats) -> Floats:
-    """What a straight line in the feature's own value leaves of a group."""
-    y = y - y.mean()
-    x = np.where(np.isnan(x), 0.0, x - (np.nanmean(x) if not np.isnan(x).all() else 0.0))
-    squares = float(x @ x)
-    return np.asarray(y - x * (float(x @ y) / squares) if squares > 0 else y)
-
-
-def _residual_of(y: Floats, design: Floats) -> Floats:
-    weights, *_ = np.linalg.lstsq(design, y, rcond=None)
-    return np.asarray(y - design @ weights)
-
-
-def _design(partner: Floats, missing: npt.NDArray[Any], column: FeatureColumn) -> Floats:
-    """Centred columns that stand for the partner within a group; constant ones left out."""
-    filled = np.where(missing, 0.0, partner)
-    if column.kind == "category":
-        codes = np.unique(partner[~missing])[1:8]
-        parts = [(partner == code) * 1.0 for code in codes]
-    else:
-        known = partner[~missing]
-        parts = [np.where(missing, known.mean() if len(known) else 0.0, filled)]
-    parts.append(missing * 1.0)
-    kept = [part - part.mean() for part in parts if np.ptp(part) > 0]
-    return np.column_stack(kept) if kept else np.zeros((len(partner), 0))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ class ScoreDistribution:
     edges : `(b + 1,)` equal bins, [edge, next edge), the last closed.
     counts : `(k, b)` weight of rows; density : the same with each class summing to 1.
     below, above : `(k,)` weight at −inf and at inf, outside the bins.
+    memo : what was made of it before and no threshold moves.
     """
 
     model: str
@@ -37,6 +39,7 @@ class ScoreDistribution:
     above: FloatArray
     threshold: float | None
     n: int
+    memo: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
     def density(self) -> FloatArray:

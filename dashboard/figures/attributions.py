@@ -18,6 +18,7 @@ from .attribution_captions import (
     rows_note,
 )
 from .canvas import lying_colorbar
+from .drawn import Trace, heatmap, scatter
 from .panels import (
     PANEL_WIDTHS,
     Styles,
@@ -59,9 +60,9 @@ COLOURBAR = 34
 
 def heat(
     z: Floats, limits: tuple[float, float], scale: Scale, where: dict[str, str], **more: Any
-) -> go.Heatmap:
+) -> Trace:
     """Cells in one panel; marks that answer the mouse lie over them."""
-    return go.Heatmap(
+    return heatmap(
         z=z.astype(np.float32),
         zmin=limits[0],
         zmax=limits[1],
@@ -177,7 +178,7 @@ def _add_class_targets(
     names = [brief(name, 30) for name in one.features]
     outputs = [brief(name, 20) for name in one.outputs]
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=j.astype(np.float32),
             y=i.astype(np.float32),
             mode="markers",
@@ -191,10 +192,9 @@ def _add_class_targets(
             customdata=marks_of(-1, i, model),
             hovertemplate=f"%{{text}}, says <i>{brief(one.model)}</i>.<extra></extra>",
             name="cells",
-            **{**add_targets_style(theme), **where},
+            **{**add_targets_style(theme, 18), **where},
         )
     )
-    figure.data[-1].marker.size = 18
 
 
 # ---- cohorts -----------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def _add_cohort(
         rows = np.flatnonzero((one.clear == strong) & np.isfinite(one.difference))
         x = np.column_stack([one.rest[rows], one.cohort[rows], np.full(len(rows), np.nan)])
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=x.reshape(-1).astype(np.float32),
                 y=np.repeat(rows, 3).astype(np.float32),
                 mode="lines",
@@ -271,7 +271,7 @@ def _add_cohort(
     known = np.flatnonzero(np.isfinite(one.difference))
     for name, values, filled in (("rest", one.rest, False), ("cohort", one.cohort, True)):
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=values[known].astype(np.float32),
                 y=known.astype(np.float32),
                 mode="markers",
@@ -432,7 +432,7 @@ def _add_pair_targets(
         for a, b in zip(i.tolist(), j.tolist(), strict=True)
     ]
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=j.astype(np.float32),
             y=i.astype(np.float32),
             mode="markers",
@@ -440,10 +440,9 @@ def _add_pair_targets(
             customdata=[[*mark, int(b)] for mark, b in zip(marks_of(-1, i, model), j, strict=True)],
             hovertemplate=f"%{{text}}<br>in <i>{brief(one.model)}</i>.<extra></extra>",
             name="cells",
-            **{**add_targets_style(theme), **where},
+            **{**add_targets_style(theme, 18), **where},
         )
     )
-    figure.data[-1].marker.size = 18
 
 
 def _pair_text(one: InteractionMatrix, first: str, second: str, value: float, alone: bool) -> str:

@@ -12,6 +12,7 @@ from ..diagnostics.attributions import in_unit
 from ..wording import count, plural
 from .attribution_captions import caption_beeswarm, rows_note
 from .canvas import lying_colorbar
+from .drawn import heatmap, scatter
 from .panels import (
     Styles,
     add_targets_style,
@@ -155,7 +156,7 @@ def _add_points(
         if not mask.any() and not (name == "rows" and colorbar):
             continue
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=points.value[mask].astype(np.float32),
                 # upwards on an axis that runs down
                 y=(points.feature - points.offset)[mask].astype(np.float32),
@@ -203,7 +204,7 @@ def _add_raster(
     codes = np.pad(codes[:, ::-1], ((0, 0), (1, 1), (0, 0))).reshape(n * tall, width)
     step = (high - low) / width
     figure.add_trace(
-        go.Heatmap(
+        heatmap(
             x=(low + step * (np.arange(width) + 0.5)).astype(np.float32),
             y=((np.arange(n * tall) + 0.5) / tall - 0.5).astype(np.float32),
             z=codes,
@@ -223,7 +224,7 @@ def _add_raster(
     ]
     unit = brief(in_unit(one.space, one.output))
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=targets.value.astype(np.float32),
             y=targets.feature.astype(np.float32),
             mode="markers",
@@ -232,10 +233,9 @@ def _add_raster(
             hovertemplate=f"%{{text}}:<br>about %{{x:+,.3~g}} to the {unit}<br>of "
             f"<i>{brief(one.model)}</i>. A click takes row %{{customdata[0]:,}}.<extra></extra>",
             name="columns of rows",
-            **{**add_targets_style(theme), **where},
+            **{**add_targets_style(theme, 14), **where},
         )
     )
-    figure.data[-1].marker.size = 14
     if colorbar:
         _add_scale(figure, where, theme)
 
@@ -243,7 +243,7 @@ def _add_raster(
 def _add_scale(figure: go.Figure, where: dict[str, str], theme: Theme) -> None:
     """The colour bar of low to high; the raster's own scale has two more entries."""
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=[None],
             y=[None],
             mode="markers",
@@ -283,7 +283,7 @@ def _add_selected(
     if points is None:
         return
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=points.value.astype(np.float32),
             y=points.feature.astype(np.float32),
             mode="markers",

@@ -13,6 +13,7 @@ from ..diagnostics.attributions import in_unit
 from ..wording import count, plural
 from .attribution_captions import caption_clusters, rows_note
 from .attributions import heat, heat_bar
+from .drawn import scatter
 from .panels import (
     Styles,
     add_targets_style,
@@ -153,8 +154,9 @@ def _add_cluster_targets(
     at, feature, values = at[kept], feature[kept], values[kept]
     names = [brief(name, 30) for name in one.features]
     unit = brief(in_unit(one.space, one.output))
+    size = float(np.clip(600 / len(steps), 8, 20))
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=at.astype(np.float32),
             y=feature.astype(np.float32),
             mode="markers",
@@ -168,10 +170,9 @@ def _add_cluster_targets(
             hovertemplate=f"Row %{{customdata[0]:,}}: %{{text}}<br>to the {unit} of "
             f"<i>{brief(one.model)}</i>.<extra></extra>",
             name="cells",
-            **{**add_targets_style(theme), **where},
+            **{**add_targets_style(theme, size), **where},
         )
     )
-    figure.data[-1].marker.size = float(np.clip(600 / len(steps), 8, 20))
 
 
 def _group_of(one: ExplanationClusters, place: int) -> int:

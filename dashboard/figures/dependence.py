@@ -15,6 +15,7 @@ from ..wording import plural, shorten, shorten_all
 from .attribution_captions import caption_dependence, rows_note
 from .beeswarm import value_colorbar
 from .canvas import axis, note
+from .drawn import Trace, scatter
 from .panels import (
     Styles,
     brief,
@@ -28,6 +29,7 @@ from .panels import (
 from .theme import ModelStyle, Theme, class_style, escape, ink, translucent, value_scale
 
 if TYPE_CHECKING:
+    from ..diagnostics.attributions import FeatureColumn
     from ..diagnostics.dependence import Dependence
 
 __all__ = ["plot_dependence"]
@@ -56,6 +58,9 @@ def plot_dependence(
     first = results[0]
     caption = caption_dependence(results)
     partner = next((one.partner for one in results if one.partner is not None), None)
+    legend: dict[str, Any] = {}
+    if partner is not None and partner.kind == "category":
+        legend = {"showlegend": True, "legend": _legend(partner.name, theme)}
     colours = f", coloured by {shorten(partner.name, 30)}" if partner else ""
     figure, axes = panels(
         theme,
@@ -76,9 +81,8 @@ def plot_dependence(
         x_title=shorten(first.feature, 60),
         yaxis=_upwards(results, theme),
         hoverdistance=20,
+        **legend,
     )
-    if partner is not None and partner.kind == "category":
-        figure.update_layout(showlegend=True, legend=_legend(partner.name, theme))
     looks = looks_of(models, styles)
     coloured = next((k for k, one in enumerate(results) if one.partner is not None), 0)
     for k, (one, where, style) in enumerate(zip(results, axes, looks, strict=True)):
@@ -175,13 +179,17 @@ def _sentence(one: Dependence) -> str:
 
 
 def _texts(one: Dependence, rows: Ints) -> list[str]:
-    name = brief(one.feature, 24)
-    own = [f"{name} = {brief(one.column.text(int(k)), 24)}" for k in rows]
+    own = _cells(one.column, rows)
     if one.partner is None:
         return own
-    other = brief(one.partner.name, 24)
-    cells = [brief(one.partner.text(int(k)), 24) for k in rows]
-    return [f"{a}, {other} = {b}" for a, b in zip(own, cells, strict=True)]
+    return [f"{a}, {b}" for a, b in zip(own, _cells(one.partner, rows), strict=True)]
+
+
+def _cells(column: FeatureColumn, rows: Ints) -> list[str]:
+    """ "age = 41" for each row; each distinct text is made ready once."""
+    name, texts = brief(column.name, 24), column.texts(rows)
+    ready = {text: f"{name} = {brief(text, 24)}" for text in set(texts)}
+    return [ready[text] for text in texts]
 
 
 def _add_rows(
@@ -195,7 +203,7 @@ def _add_rows(
 ) -> None:
     for name, rows, marker in _layers(one, theme, colorbar=colorbar):
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=(one.places[rows] + _jitter(one, rows)).astype(np.float32)
                 if one.column.kind != "date"
                 else one.places[rows],
@@ -287,7 +295,7 @@ def _add_trend(
     if not category:
         figure.add_trace(_band(trend, style, where))
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=x,
             y=trend["median"].to_numpy(np.float32),
             mode="markers" if category else "lines+markers",
@@ -304,10 +312,10 @@ def _add_trend(
     )
 
 
-def _band(trend: pd.DataFrame, style: ModelStyle, where: dict[str, str]) -> go.Scatter:
+def _band(trend: pd.DataFrame, style: ModelStyle, where: dict[str, str]) -> Trace:
     x = trend["x"].to_numpy()
     low, high = trend["low"].to_numpy(), trend["high"].to_numpy()
-    return go.Scatter(
+    return scatter(
         x=np.concatenate([x, x[::-1]]),
         y=np.concatenate([high, low[::-1]]).astype(np.float32),
         mode="lines",
@@ -328,7 +336,7 @@ def _add_selected(
     if not len(rows):
         return
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=one.places[rows] + _jitter(one, rows),
             y=one.values[rows].astype(np.float32),
             mode="markers",

@@ -20,6 +20,7 @@ from .canvas import (
     note,
     number_ticks,
 )
+from .drawn import add_meta, bar, scatter
 from .panels import marks_of
 from .theme import (
     ModelStyle,
@@ -199,7 +200,7 @@ def _empty(
         },
         bargap=0 if first.grid.kind != "category" else 0.3,
     )
-    figure.layout.meta = {**figure.layout.meta, "features": [first.feature], "models": names}
+    add_meta(figure, features=[first.feature], models=names)
     return figure
 
 
@@ -273,7 +274,7 @@ def _add_distribution(figure: go.Figure, grid: EffectGrid, theme: Theme) -> None
         places, widths = (grid.edges[1:] + grid.edges[:-1]) / 2, np.diff(grid.edges)
         texts = [f"{count(n)} rows of {count(total)} lie here." for n in grid.counts]
     figure.add_trace(
-        go.Bar(
+        bar(
             x=_on_axis(grid, places),
             y=np.asarray(grid.counts, dtype=np.float32),
             width=None if widths is None else widths.tolist(),
@@ -325,7 +326,7 @@ def _add_curves(figure: go.Figure, effect: FeatureEffect, style: ModelStyle, k: 
     x = _on_axis(effect.grid, effect.grid.places)
     for row, curve in zip(effect.rows[:MOST_CURVES], effect.curves[:MOST_CURVES], strict=True):
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=x,
                 y=np.asarray(curve, dtype=np.float32),
                 mode="lines+markers",  # a browser selects marks, not lines
@@ -346,7 +347,7 @@ def _add_line(figure: go.Figure, effect: FeatureEffect, style: ModelStyle, k: in
     if np.isfinite(effect.low).all():
         around = np.concatenate([effect.high, effect.low[::-1]])
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=[*x, *x[::-1]],
                 y=np.asarray(around, dtype=np.float32),
                 mode="lines",
@@ -360,7 +361,7 @@ def _add_line(figure: go.Figure, effect: FeatureEffect, style: ModelStyle, k: in
             )
         )
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=x,
             y=np.asarray(effect.value, dtype=np.float32),
             mode="lines+markers" if len(effect.grid) > 1 else "markers",
@@ -408,7 +409,7 @@ def _add_dots(figure: go.Figure, effect: FeatureEffect, style: ModelStyle, k: in
         )
         texts = [*texts, _missing_sentence(effect)]
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=places + (k - (of - 1) / 2) * 0.5 / max(1, of),
             y=np.asarray(value, dtype=np.float32),
             mode="markers",
@@ -444,7 +445,7 @@ def _add_missing(
     place = np.array([_beyond(grid) + (k - (of - 1) / 2) * step])
     value, low, high = (np.array([end]) for end in effect.missing)
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=_on_axis(grid, place),
             y=np.asarray(value, dtype=np.float32),
             mode="markers",

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from ..errors import ParameterError
 from ..wording import count, plural, shorten, shorten_all
 from .canvas import canvas, model_title, models_title
+from .drawn import Trace, add_meta
 from .epoch_captions import best_first, caption_curves, key_sentence
 from .epoch_lines import DrawnLine, Frame, drawing_note
 from .epoch_marks import (
@@ -175,7 +176,7 @@ def _pale(scene: Scene) -> list[Line]:
 
 def _named(figure: go.Figure, scene: Scene) -> go.Figure:
     names = [one.run for one in scene.curves]
-    figure.layout.meta = {**figure.layout.meta, "models": names, "shift": scene.shift}
+    add_meta(figure, models=names, shift=scene.shift)
     return figure
 
 
@@ -186,7 +187,7 @@ def _grid(scene: Scene, curves: Sequence[EpochCurve]) -> go.Figure:
     rows = -(-n // across)
     height = rows * PANEL + (rows - 1) * ROW_GAP
     lines: list[DrawnLine] = []
-    traces: list[go.Scatter] = []
+    traces: list[Trace] = []
     layout: dict[str, Any] = {}
     notes: list[dict[str, Any]] = []
     names = shorten_all([one.run for one in scene.curves], 20)
@@ -212,7 +213,7 @@ def _grid(scene: Scene, curves: Sequence[EpochCurve]) -> go.Figure:
             if len(curve.rates):
                 pair = rate_line(scene, curve, rates[0], ink(scene.theme).rule, f"y{n + k + 1}")
                 pairs.append(pair)
-                traces.append(pair[0].update(xaxis=f"x{suffix}"))
+                traces.append({**pair[0], "xaxis": f"x{suffix}"})
         lines += [line for _, line in pairs]
         notes.append(_panel_title(x[0], y[1], model_title(names[k], look, 20)))
     figure = canvas(

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from ..errors import NotApplicable, ParameterError
 from ..wording import count, in_sentence, number, plural, threshold
 from .canvas import axis, canvas, models_title, reference_line
+from .drawn import Trace, add_meta, scatter
 from .epoch_captions import caption_gap, caption_groups, key_sentence, said_gaps
 from .epoch_lines import BUDGET, DrawnLine, Frame, drawing_note, thin
 from .epoch_marks import line_trace
@@ -58,7 +59,7 @@ def plot_epoch_groups(
         log_x=log_x,
         log_y=log_y,
     )
-    traces: list[go.Scatter] = []
+    traces: list[Trace] = []
     lines: list[DrawnLine] = []
     for group, look in shown:
         for band in group.bands:
@@ -85,7 +86,7 @@ def plot_epoch_groups(
         },
         yaxis={**axis(first.title), **number_axis(frame.y, log_y, 6)},
     )
-    figure.layout.meta = {**figure.layout.meta, "shift": float(shift)}
+    add_meta(figure, shift=float(shift))
     figure.update_layout(legend={"traceorder": "normal"})  # fills would turn it round
     figure.add_traces([*traces, *[_entry(group, look) for group, look in shown]])
     return figure
@@ -109,7 +110,7 @@ def _ended(groups: Sequence[RunGroup]) -> str:
 
 def _band_lines(
     group: RunGroup, band: Band, look: ModelStyle, frame: Frame, shift: float, marks: int
-) -> list[tuple[go.Scatter, DrawnLine]]:
+) -> list[tuple[Trace, DrawnLine]]:
     x = band.places + shift
     thick = band.part != "train" or group.validation is None
     found = []
@@ -147,8 +148,8 @@ def _point(group: RunGroup, band: Band, at: int) -> str:
     )
 
 
-def _entry(group: RunGroup, look: ModelStyle) -> go.Scatter:
-    return go.Scatter(
+def _entry(group: RunGroup, look: ModelStyle) -> Trace:
+    return scatter(
         x=[None],
         y=[None],
         mode="lines",
@@ -192,7 +193,7 @@ def plot_gap(
         for x, (_, values) in zip(xs, gaps.values(), strict=True)
     ]
     figure = _gap_canvas([one for one, _ in shown], curves, frame, shift, lines, theme)
-    figure.layout.meta = {**figure.layout.meta, "shift": float(shift)}
+    add_meta(figure, shift=float(shift))
     figure.add_trace(reference_line(frame.x, [0, 0], theme))
     for (curve, look), line in zip(shown, lines, strict=True):
         figure.add_trace(_gap_line(curve, look, line, len(shown)))
@@ -237,7 +238,7 @@ def _gap_canvas(
     )
 
 
-def _gap_line(curve: EpochCurve, look: ModelStyle, line: DrawnLine, n: int) -> go.Scatter:
+def _gap_line(curve: EpochCurve, look: ModelStyle, line: DrawnLine, n: int) -> Trace:
     steps, values = curve.gap()
     said = [
         f"{curve.unit[:1].upper()}{curve.unit[1:]} {count(int(steps[at]))}: a gap of "

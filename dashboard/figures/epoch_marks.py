@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from ..wording import count, in_sentence, number
 from .canvas import axis
+from .drawn import Trace, scatter
 from .epoch_captions import best_first, stop_sentence
 from .epoch_lines import DrawnLine, Frame, thin
 from .epoch_scene import GAP_MARKS, Scene, number_axis
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-Line = tuple[go.Scatter, DrawnLine]
+Line = tuple[Trace, DrawnLine]
 
 
 def lines_of(scene: Scene, k: int, part: LoggedPart) -> list[Line]:
@@ -97,13 +97,13 @@ def _joined(lines: Sequence[DrawnLine]) -> DrawnLine:
     )
 
 
-def line_trace(drawn: DrawnLine, line: dict[str, Any], opacity: float, **more: Any) -> go.Scatter:
+def line_trace(drawn: DrawnLine, line: dict[str, Any], opacity: float, **more: Any) -> Trace:
     """A line; a value between two gaps is a dot, since no line can show it."""
     dots: dict[str, Any] = {}
     if drawn.lone.any():
         sizes = np.where(drawn.lone, 5, 0).astype(np.float32)
         dots = {"marker": {"size": sizes, "color": line["color"], "line": {"width": 0}}}
-    return go.Scatter(
+    return scatter(
         x=drawn.x.astype(np.float32),
         y=drawn.y.astype(np.float32),
         mode="lines+markers" if dots else "lines",
@@ -133,7 +133,7 @@ def _rows(part: LoggedPart) -> str:
     return "training" if part.part == "train" else part.part
 
 
-def best_marks(scene: Scene, chosen: Sequence[int]) -> list[go.Scatter]:
+def best_marks(scene: Scene, chosen: Sequence[int]) -> list[Trace]:
     """Each run's marker at its best epoch, and where early stopping would have ended."""
     best = [n for n in chosen if scene.curves[n].best is not None]
     stops = [n for n in best if _stopped(scene.curves[n]) is not None]
@@ -166,7 +166,7 @@ def _stop_at(curve: EpochCurve) -> tuple[int, str]:
 
 def _marked(
     scene: Scene, which: Sequence[int], size: int, symbols: Sequence[str], where: Any
-) -> go.Scatter:
+) -> Trace:
     x, y, said = [], [], []
     for k in which:
         curve = scene.curves[k]
@@ -179,7 +179,7 @@ def _marked(
         scene.looks[k].colour if scene.curves[k] in first else ink(scene.theme).muted for k in which
     ]
     alone = {"legendgroup": scene.curves[which[0]].run} if len(which) == 1 else {}
-    return go.Scatter(
+    return scatter(
         x=scene.places(np.array(x)).astype(np.float32),
         y=np.array(y, dtype=np.float32),
         mode="markers",
@@ -213,7 +213,7 @@ def _value_at(curve: EpochCurve, step: int) -> float:
     return float(part.smoothed[finite[-1]]) if len(finite) else float("nan")
 
 
-def gap_marks(scene: Scene, which: Sequence[int]) -> list[go.Scatter]:
+def gap_marks(scene: Scene, which: Sequence[int]) -> list[Trace]:
     """A cross where values are not finite: at the last finite value before, else at the next."""
     x, y, said, colours = [], [], [], []
     n_all = sum(len(part.gaps) for k in which for part in scene.curves[k].parts)
@@ -230,7 +230,7 @@ def gap_marks(scene: Scene, which: Sequence[int]) -> list[go.Scatter]:
     if not x:
         return []
     return [
-        go.Scatter(
+        scatter(
             x=scene.places(np.array(x)).astype(np.float32),
             y=np.array(y, dtype=np.float32),
             mode="markers",
@@ -266,12 +266,12 @@ def _gap_sentence(curve: EpochCurve, part: LoggedPart, gap: Any) -> str:
     )
 
 
-def legend_entry(curve: EpochCurve, look: ModelStyle) -> go.Scatter:
+def legend_entry(curve: EpochCurve, look: ModelStyle) -> Trace:
     """The legend's entry: line, marker, best value."""
     best = ""
     if curve.best is not None:
         best = f"  best {number(curve.best_value)} at {curve.unit} {count(curve.best)}"
-    return go.Scatter(
+    return scatter(
         x=[None],
         y=[None],
         mode="lines+markers",

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from ..errors import NotApplicable, ParameterError
 from ..wording import count, number, percent, plural, shorten
 from .canvas import axis, canvas, models_title, number_ticks
+from .drawn import Trace, add_meta, scatter
 from .panels import brief, feature_axis, zero_line
 from .theme import ModelStyle, Theme, ink, style_for, translucent
 
@@ -63,7 +64,7 @@ def plot_fold_scores(
         yaxis=feature_axis(names, 30, showgrid=False),
         showlegend=False,
     )
-    figure.layout.meta = {**figure.layout.meta, "models": names, "metric": first.metric}
+    add_meta(figure, models=names, metric=first.metric)
     _join(figure, shown, theme)
     for k, one in enumerate(shown):
         style = style_for(styles, one.model, k)
@@ -128,7 +129,7 @@ def caption_folds(scores: Sequence[FoldScores]) -> str:
     return " ".join(parts)
 
 
-def _dots(one: FoldScores, k: int, style: ModelStyle) -> go.Scatter:
+def _dots(one: FoldScores, k: int, style: ModelStyle) -> Trace:
     held = np.flatnonzero(np.isfinite(one.validation))
     within = one.frame()["fold"].to_numpy()
     texts = []
@@ -140,7 +141,7 @@ def _dots(one: FoldScores, k: int, style: ModelStyle) -> go.Scatter:
             f"{plural(int(one.n_validation[at]), 'row')},<br>fitted on "
             f"{plural(int(one.n_train[at]), 'other row')}"
         )
-    return go.Scatter(
+    return scatter(
         x=one.validation[held].astype(np.float32),
         y=np.full(len(held), k, dtype=np.float32),
         mode="markers",
@@ -170,7 +171,7 @@ def _add_mean(figure: go.Figure, one: FoldScores, k: int, style: ModelStyle, the
         said += f";<br>95 % interval of the mean {number(found.low)} to {number(found.high)}"
     shared = {"y": [k + 0.24], "mode": "markers", "hovertemplate": "%{text}<extra></extra>"}
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=[one.mean],
             error_x=spread,
             marker={
@@ -187,7 +188,7 @@ def _add_mean(figure: go.Figure, one: FoldScores, k: int, style: ModelStyle, the
     if np.isfinite(one.train_mean):
         bare = style.symbol.removesuffix("-open")
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=[one.train_mean],
                 marker={"symbol": f"{bare}-open", "size": 10, "color": style.colour},
                 text=[
@@ -204,7 +205,7 @@ def _add_apart(figure: go.Figure, one: FoldScores, k: int, style: ModelStyle) ->
     if not np.isfinite(one.apart):
         return
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=[one.apart],
             y=[k - 0.24],
             mode="markers",
@@ -233,7 +234,7 @@ def _join(figure: go.Figure, scores: Sequence[FoldScores], theme: Theme) -> None
                 y += [k, k + 1, np.nan]
     if x:
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=np.array(x, dtype=np.float32),
                 y=np.array(y, dtype=np.float32),
                 mode="lines",
@@ -292,7 +293,7 @@ def plot_fold_differences(
         yaxis=feature_axis(names, 30, showgrid=False),
         showlegend=False,
     )
-    figure.layout.meta = {**figure.layout.meta, "models": names, "metric": first.metric}
+    add_meta(figure, models=names, metric=first.metric)
     for k, one in enumerate(shown):
         _add_difference(figure, one, k, style_for(styles, one.first, k), theme)
     return figure
@@ -303,7 +304,7 @@ def _add_difference(
 ) -> None:
     held = np.flatnonzero(np.isfinite(one.differences))
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=one.differences[held].astype(np.float32),
             y=np.full(len(held), k, dtype=np.float32),
             mode="markers",
@@ -316,7 +317,7 @@ def _add_difference(
         return
     known = np.isfinite(one.low)
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=[one.mean],
             y=[k + 0.24],
             error_x={

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from ..errors import NotApplicable, ParameterError
 from ..wording import count, number, percent, plural, shorten_all
 from .canvas import axis, canvas, models_title, number_ticks, reference_line, wrapped
+from .drawn import add_meta, heatmap, scatter
 from .importance_captions import caption_agreement, caption_ranks, place_words
 from .importances import DrawnRows, Styles, drawn_rows, tell_meta
 from .panels import brief, marks_of, span_axis, zero_line
@@ -84,7 +85,7 @@ def _matrix(
     shown = np.where(np.eye(m, dtype=bool), np.nan, np.clip(correlations, 0, 1))
     hover = [[_pair_words(tops, compared.labels, i, j) for j in range(m)] for i in range(m)]
     figure.add_trace(
-        go.Heatmap(
+        heatmap(
             z=shown,
             zmin=0,
             zmax=1,
@@ -150,10 +151,10 @@ def _scatter_of_two(
         clickmode="event+select",
         **words,
     )
-    figure.layout.meta = {**figure.layout.meta, "features": features, "models": []}
+    add_meta(figure, features=features, models=[])
     figure.add_trace(reference_line([0, most], [0, most], theme))
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=x.astype(np.float32),
             y=y.astype(np.float32),
             mode="markers+text",
@@ -341,7 +342,7 @@ def _add_flow(
     m = len(places)
     name = rows.features[row]
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=np.arange(m),
             y=rank.astype(np.float32),
             mode="lines+markers",

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from ..diagnostics.importance import NEAR_ZERO
 from ..errors import ParameterError
 from ..wording import count, interval, listing, number, plural
+from .drawn import Trace, scatter
 from .importance_captions import caption_gap
 from .importances import Styles
 from .panels import (
@@ -74,7 +75,7 @@ def plot_importance_gap(
     for k, (gap, look) in enumerate(zip(gaps, looks_of(models, styles), strict=True)):
         for row, name in enumerate(features):
             if name in gap.features:
-                made.figure.add_trace(_bridge(gap, look, row, k, name).update(made.axes[k]))
+                made.figure.add_trace({**_bridge(gap, look, row, k, name), **made.axes[k]})
     return made.figure
 
 
@@ -110,10 +111,10 @@ def _rows_of_gaps(gaps: Sequence[ImportanceGap], shown: int, total: int) -> str:
     return f"{which} {count(shown)} of {plural(total, 'feature')}." if shown < total else which
 
 
-def _bridge(gap: ImportanceGap, look: ModelStyle, row: int, model: int, feature: str) -> go.Scatter:
+def _bridge(gap: ImportanceGap, look: ModelStyle, row: int, model: int, feature: str) -> Trace:
     at = gap.features.index(feature)
     strong = feature in gap.memorised
-    return go.Scatter(
+    return scatter(
         x=[gap.training[at], gap.evaluation[at]],
         y=[row, row],
         mode="lines+markers",

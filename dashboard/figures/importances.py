@@ -14,6 +14,7 @@ from ..diagnostics.importance_comparison import importance_labels
 from ..errors import ParameterError
 from ..wording import count, interval, listing, percent, plural
 from .canvas import axis, canvas, models_title
+from .drawn import Trace, add_meta, bar, scatter
 from .importance_captions import (
     caption_importances,
     place_words,
@@ -231,11 +232,7 @@ def _as_dots(rows: DrawnRows, styles: Styles | None, theme: Theme) -> go.Figure:
 
 
 def tell_meta(figure: go.Figure, rows: DrawnRows) -> None:
-    figure.layout.meta = {
-        **figure.layout.meta,
-        "features": list(rows.features),
-        "models": [one.model for one in rows.entries],
-    }
+    add_meta(figure, features=list(rows.features), models=[one.model for one in rows.entries])
 
 
 def _error(rows: DrawnRows, k: int, colour: str) -> dict[str, Any]:
@@ -254,9 +251,9 @@ def _error(rows: DrawnRows, k: int, colour: str) -> dict[str, Any]:
 
 def _dots(
     rows: DrawnRows, k: int, look: ModelStyle, symbol: str, shift: float, theme: Theme
-) -> go.Scatter:
+) -> Trace:
     values = rows.values(k, "values")
-    return go.Scatter(
+    return scatter(
         x=values.astype(np.float32),
         y=(np.arange(len(rows.features)) + shift).astype(np.float32),
         error_x=_error(rows, k, look.colour),
@@ -285,7 +282,7 @@ def _add_repeats(
     values = np.where((at >= 0)[:, None], one.repeats[at], np.nan) * rows.scales[k]
     n = values.shape[1]
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=values.ravel().astype(np.float32),
             y=np.repeat(np.arange(len(at)) + shift, n).astype(np.float32),
             mode="markers",
@@ -348,14 +345,11 @@ def _as_columns(rows: DrawnRows, styles: Styles | None, theme: Theme) -> go.Figu
         bargap=0.35,
         **_words(rows),
     )
-    made.figure.layout.meta = {
-        **made.figure.layout.meta,
-        "models": [one.model for one in rows.entries],
-    }
+    add_meta(made.figure, models=[one.model for one in rows.entries])
     for k, look in enumerate(looks):
         values = rows.values(k, "values")
         made.figure.add_trace(
-            go.Bar(
+            bar(
                 x=values.astype(np.float32),
                 y=np.arange(f),
                 orientation="h",

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from ..errors import NotApplicable
 from ..wording import count, listing, number, percent, plural, shorten
 from .canvas import axis, canvas, number_ticks
+from .drawn import heatmap, scatter
 from .epoch_scene import number_axis
 from .theme import (
     MODEL_COLOURS,
@@ -113,7 +114,7 @@ def plot_ridges(curve: LayerCurve, *, theme: Theme = "light") -> go.Figure:
         height = 2.2 * density[row] / tallest - row
         alpha = 0.25 + 0.5 * row / max(1, len(steps) - 1)
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=np.concatenate([values[:1], values, values[-1:]]).astype(np.float32),
                 y=np.concatenate([[-row], height, [-row]]).astype(np.float32),
                 mode="lines",
@@ -155,7 +156,7 @@ def plot_layer_heatmap(curve: LayerCurve, *, theme: Theme = "light") -> go.Figur
     )
     at = curve.steps[steps].astype(np.float64)
     figure.add_trace(
-        go.Heatmap(
+        heatmap(
             x=at,
             y=values.astype(np.float32),
             z=shown.T.astype(np.float32),
@@ -166,7 +167,7 @@ def plot_layer_heatmap(curve: LayerCurve, *, theme: Theme = "light") -> go.Figur
     )
     for place, dash in ((0, "dot"), (2, "solid"), (4, "dot")):
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=at,
                 y=curve.quantiles[steps, place].astype(np.float32),
                 mode="lines",
@@ -211,7 +212,7 @@ def plot_layer_norms(curves: Sequence[LayerCurve], *, theme: Theme = "light") ->
         style = style_of(index)
         positive = np.where(one.norm > 0, one.norm, np.nan)
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=one.steps[at].astype(np.float64),
                 y=positive[at].astype(np.float32),
                 mode="lines+markers" if len(at) < 20 else "lines",
@@ -315,7 +316,7 @@ def _add_marks(
     ]
     for name, values, place, symbol, hover in marks:
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=np.array([np.nan if v is None else v for v in values], dtype=np.float64),
                 y=list(range(len(layers))),
                 xaxis=place,

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from ..captions import caption_metric
 from ..wording import interval, plural
 from .canvas import axis, canvas, models_title, number_ticks
+from .drawn import scatter
 from .theme import ModelStyle, Theme, baseline_style, escape, label, style_for
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _add_dots(
         if row.model == baseline:
             look = baseline_style()
             figure.add_trace(
-                go.Scatter(
+                scatter(
                     x=[row.value, row.value],
                     y=[-0.5, len(models) - 0.5],
                     mode="lines",
@@ -161,7 +162,7 @@ def _add_dots(
         style = style_for(styles, row.model, place_of)
         known = not (math.isnan(row.low) or math.isnan(row.high))
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=[row.value],
                 y=[place_of],
                 error_x={

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from ..diagnostics.attributions import in_unit
 from ..wording import number, plural, shorten
 from .attributions import heat_bar
+from .drawn import Trace, scatter
 from .panels import Styles, brief, marks_of, panels, panels_title, span_axis
 from .theme import Theme, diverging_scale, ink, translucent
 
@@ -102,9 +103,9 @@ def _dots(
     where: dict[str, str],
     name: str,
     look: dict[str, Any],
-) -> go.Scatter:
+) -> Trace:
     unit = brief(in_unit(one.space, one.output))
-    return go.Scatter(
+    return scatter(
         x=one.by_features[mask].astype(np.float32),
         y=one.by_reasons[mask].astype(np.float32),
         mode="markers",
@@ -134,7 +135,7 @@ def _add_bar(
     if len({one.space for one in results}) > 1:
         bar["ticktext"] = ["lower", "equal", "higher"]
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=[None],
             y=[None],
             mode="markers",

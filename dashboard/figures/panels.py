@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from ..errors import ParameterError
 from ..wording import shorten, shorten_all
 from .canvas import canvas, model_title, models_title, number_ticks, wrapped
+from .drawn import add_meta
 from .theme import ModelStyle, Theme, escape, ink, style_for, translucent
 
 __all__ = [
@@ -143,12 +144,11 @@ def panels(
         above=above + (24 if n > 1 else 0),
         below=below + 16 * deepest,
         yaxis=yaxis,
-        showlegend=False,
         clickmode="event+select",
         **named,
-        **options,
+        **{"showlegend": False, **options},
     )
-    figure.layout.meta = {**figure.layout.meta, "features": [*features], "models": [*models]}
+    add_meta(figure, features=[*features], models=[*models])
     if n > 1:
         _name_panels(figure, models, looks_of(models, styles), above)
     return Panels(
@@ -216,10 +216,10 @@ def span_axis(
     return {"range": list(ends), "tickangle": 0, **found}
 
 
-def add_targets_style(theme: Theme) -> dict[str, Any]:
+def add_targets_style(theme: Theme, size: float | None = None) -> dict[str, Any]:
     """How near-invisible marks look that take hover and clicks over a raster."""
     return {
-        "marker": {"symbol": "square", "opacity": 0.01, "color": "rgba(0,0,0,0)"},
+        "marker": {"symbol": "square", "opacity": 0.01, "color": "rgba(0,0,0,0)", "size": size},
         "selected": {"marker": {"opacity": 0.35, "color": ink(theme).rule}},
         "unselected": {"marker": {"opacity": 0.01}},
     }

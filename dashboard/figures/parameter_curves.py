@@ -14,6 +14,7 @@ from ..contracts.searches import NOTHING
 from ..errors import ParameterError
 from ..wording import count, listing, number, plural, shorten
 from .canvas import axis, canvas, models_title, note, number_ticks
+from .drawn import Trace, add_meta, scatter
 from .epoch_lines import short_tick
 from .theme import ModelStyle, Theme, escape, ink, label, style_for, translucent
 
@@ -65,7 +66,7 @@ def plot_parameter_curves(
         yaxis=axis(first.title, **_heights(shown)),
     )
     meta = {"models": names, "metric": first.metric, "places": across.named()}
-    figure.layout.meta = {**figure.layout.meta, **meta}
+    add_meta(figure, **meta)
     for k, curve in enumerate(shown):
         style = style_for(styles, curve.model, k)
         x = across.places(curve)
@@ -247,7 +248,7 @@ def _add_band(figure: go.Figure, x: Floats, curve: ParameterCurve, style: ModelS
         return
     low, high = (mean - spread)[held], (mean + spread)[held]
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=np.concatenate([x[held], x[held][::-1]]).astype(np.float32),
             y=np.concatenate([high, low[::-1]]).astype(np.float32),
             fill="toself",
@@ -268,7 +269,7 @@ def _add_folds(figure: go.Figure, x: Floats, curve: ParameterCurve, style: Model
     if n_folds < 2 or held.sum() > MOST_FOLD_DOTS:
         return
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=np.repeat(x, n_folds)[held].astype(np.float32),
             y=curve.validation.ravel()[held].astype(np.float32),
             mode="markers",
@@ -284,11 +285,11 @@ def _add_folds(figure: go.Figure, x: Floats, curve: ParameterCurve, style: Model
     )
 
 
-def _line(x: Floats, curve: ParameterCurve, part: str, style: ModelStyle) -> go.Scatter:
+def _line(x: Floats, curve: ParameterCurve, part: str, style: ModelStyle) -> Trace:
     mean, _ = _part(curve, part)
     bare = style.symbol.removesuffix("-open")
     train = part == "train"
-    return go.Scatter(
+    return scatter(
         x=x.astype(np.float32),
         y=mean.astype(np.float32),
         mode="lines+markers",
@@ -314,7 +315,7 @@ def _add_best(
     if best is None:
         return
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=x[best : best + 1].astype(np.float32),
             y=curve.validation_mean[best : best + 1].astype(np.float32),
             mode="markers",

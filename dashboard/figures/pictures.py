@@ -13,6 +13,7 @@ from ..diagnostics.attributions import in_unit
 from ..errors import ParameterError
 from ..wording import count, listing, number, plural, shorten, shorten_all
 from .canvas import canvas, lying_colorbar, model_title, number_ticks
+from .drawn import Trace, add_meta, bar, heatmap, image, scatter
 from .panels import MOST_PANELS, Styles, looks_of, marks_of, panels, panels_title, zero_line
 from .theme import LOWERS, RAISES, Theme, escape, ink, translucent
 from .waterfalls import signed
@@ -190,7 +191,7 @@ def _plot_pictures(pictures: Sequence[Picture], styles: Styles | None, theme: Th
         **axes,
     )
     names = [str(name) for name in first.feature_names]
-    figure.layout.meta = {**figure.layout.meta, "features": names, "models": models}
+    add_meta(figure, features=names, models=models)
     titles = _panel_titles(pictures, styles, alone)
     for k, text in enumerate(titles):
         _add_title(figure, text, k, n)
@@ -239,7 +240,7 @@ def _add_grey(figure: go.Figure, one: Picture, axis: str, theme: Theme, *, stron
     colours = ink(theme)
     end = colours.text if strong else colours.muted
     figure.add_trace(
-        go.Heatmap(
+        heatmap(
             z=one.grey.astype(np.float32),
             zmin=0,
             zmax=1 if strong else 3.0,  # heat has to stand out
@@ -264,13 +265,13 @@ def _add_grey(figure: go.Figure, one: Picture, axis: str, theme: Theme, *, stron
     )
 
 
-def _photo(one: Picture, axis: str) -> go.Image:
+def _photo(one: Picture, axis: str) -> Trace:
     cells = np.asarray(one.cells, dtype=np.float64)
     top = float(np.nanmax(cells, initial=0.0))
     low = min(0.0, float(np.nanmin(cells, initial=0.0)))
     most = 255.0 if low == 0 and 1 < top <= 255 else top
     scaled = np.nan_to_num((cells - low) / ((most - low) or 1.0)).clip(0, 1)
-    return go.Image(
+    return image(
         z=np.rint(scaled * 255).astype(np.uint8),
         hoverinfo="skip",
         xaxis=axis,
@@ -284,7 +285,7 @@ def _add_heat(figure: go.Figure, one: Picture, axis: str, model: int, theme: The
     span = one.span or 1.0
     many = one.heat.size > MOST_MARKS
     figure.add_trace(
-        go.Heatmap(
+        heatmap(
             z=one.heat.astype(np.float32),
             zmin=-span,
             zmax=span,
@@ -309,12 +310,12 @@ def _add_heat(figure: go.Figure, one: Picture, axis: str, model: int, theme: The
         figure.add_trace(_targets(one, axis, model, theme))
 
 
-def _targets(one: Picture, axis: str, model: int, theme: Theme) -> go.Scatter:
+def _targets(one: Picture, axis: str, model: int, theme: Theme) -> Trace:
     """Near-invisible squares that take hover and clicks: heat maps send no click to Streamlit."""
     height, width = one.heat.shape
     each = len(one.feature_names) // one.heat.size
     down, across = np.divmod(np.arange(one.heat.size), width)
-    return go.Scatter(
+    return scatter(
         x=across.tolist(),
         y=down.tolist(),
         customdata=marks_of(one.row, np.arange(one.heat.size) * each, model),
@@ -369,7 +370,7 @@ def _plot_sequences(pictures: Sequence[Picture], styles: Styles | None, theme: T
         figure.add_trace(_own_values(one, where, top, theme))
         heat = one.heat
         figure.add_trace(
-            go.Bar(
+            bar(
                 x=np.arange(1, n + 1).tolist(),
                 y=heat.tolist(),
                 error_y=_whiskers(one, theme),
@@ -391,10 +392,10 @@ def _whiskers(one: Picture, theme: Theme) -> dict[str, Any] | None:
     return {"type": "data", "array": spread, "color": ink(theme).muted, "thickness": 1, "width": 0}
 
 
-def _own_values(one: Picture, where: dict[str, str], top: float, theme: Theme) -> go.Scatter:
+def _own_values(one: Picture, where: dict[str, str], top: float, theme: Theme) -> Trace:
     """The sequence itself as a quiet line, in a scale of its own: its shape, not its numbers."""
     height = (one.grey - 0.5) * 1.8 * top
-    return go.Scatter(
+    return scatter(
         x=np.arange(1, len(height) + 1).tolist(),
         y=[None if math.isnan(value) else value for value in height.tolist()],
         mode="lines",

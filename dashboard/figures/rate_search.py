@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from ..errors import ParameterError
 from ..wording import count, in_sentence, number, plural
 from .canvas import axis, canvas, models_title, note
+from .drawn import Trace, scatter
 from .epoch_captions import said_gaps
 from .epoch_lines import DrawnLine, Frame, drawing_note, log_ticks, thin
 from .epoch_marks import line_trace
@@ -134,7 +135,7 @@ def _search_traces(
     fit: DrawnLine,
     frame: Frame,
     theme: Theme,
-) -> list[go.Scatter]:
+) -> list[Trace]:
     said = [
         f"At a rate of {number(float(one.rates[at]))} the loss of<br><i>{label(one.run, 40)}</i> "
         f"is {number(float(one.losses[at]))}."
@@ -167,8 +168,8 @@ def _marks(
     known: Sequence[tuple[float, str]],
     frame: Frame,
     theme: Theme,
-) -> go.Scatter:
-    return go.Scatter(
+) -> Trace:
+    return scatter(
         x=[rate for rate, _ in known],
         y=[_height(one, rate, frame) for rate, _ in known],
         mode="markers",
@@ -189,9 +190,9 @@ def _marks(
     )
 
 
-def _crosses(one: RateSearch, look: ModelStyle, bad: Any, frame: Frame) -> go.Scatter:
+def _crosses(one: RateSearch, look: ModelStyle, bad: Any, frame: Frame) -> Trace:
     shown = bad[:: max(1, len(bad) // 100)]
-    return go.Scatter(
+    return scatter(
         x=shown.astype(np.float32),
         y=np.full(len(shown), frame.y[1], dtype=np.float32),
         mode="markers",
@@ -331,7 +332,7 @@ def _upright(step: int, theme: Theme) -> dict[str, Any]:
     }
 
 
-def _loss_line(curve: EpochCurve, part: Any, look: ModelStyle, line: DrawnLine) -> go.Scatter:
+def _loss_line(curve: EpochCurve, part: Any, look: ModelStyle, line: DrawnLine) -> Trace:
     thick = part.part != "train" or curve.validation is None
     rows = "training" if part.part == "train" else part.part
     said = [
@@ -344,7 +345,7 @@ def _loss_line(curve: EpochCurve, part: Any, look: ModelStyle, line: DrawnLine) 
     return line_trace(line, {**look.line, "width": width}, 1.0 if thick else 0.75, **more)
 
 
-def _rate_trace(schedule: Schedule, look: ModelStyle, line: DrawnLine) -> go.Scatter:
+def _rate_trace(schedule: Schedule, look: ModelStyle, line: DrawnLine) -> Trace:
     said = [
         f"{schedule.unit[:1].upper()}{schedule.unit[1:]} {count(int(schedule.steps[at]))}: the "
         f"rate is {number(float(schedule.rates[at]))}"

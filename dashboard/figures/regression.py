@@ -22,6 +22,7 @@ from .canvas import (
     note,
     reference_line,
 )
+from .drawn import heatmap, scatter
 from .theme import ModelStyle, Theme, escape, ink, label, sequential_scale, style_for, style_of
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _add_points(
     figure: go.Figure, x: Array, y: Array, sentences: list[str], style: ModelStyle
 ) -> None:
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=np.asarray(x, dtype=np.float32),
             y=np.asarray(y, dtype=np.float32),
             mode="markers",
@@ -125,7 +126,7 @@ def _add_density(
     stops = [[k / (len(scale) - 1), colour] for k, (_, colour) in enumerate(scale)]
     top = int(np.nanmax(shown)) + 1 if np.isfinite(shown).any() else 1
     figure.add_trace(
-        go.Heatmap(
+        heatmap(
             x=np.asarray((across[:-1] + across[1:]) / 2, dtype=np.float32),
             y=np.asarray((up[:-1] + up[1:]) / 2, dtype=np.float32),
             z=shown.astype(np.float32),
@@ -285,7 +286,7 @@ def _add_steps(
         for share, a, b in zip(shares, edges[:-1], edges[1:], strict=True)
     ]
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=np.asarray(middles, dtype=np.float32),
             y=np.asarray(shares, dtype=np.float32),
             mode="lines",

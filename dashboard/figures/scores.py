@@ -64,7 +64,12 @@ def plot_score_distribution(
     span = x_range or (float(edges[0]), float(edges[-1]))
     at = distribution.threshold
     marks = _mark(at, (edges[0], edges[-1]), theme) if at is not None and math.isfinite(at) else {}
-    classes = enumerate(distribution.labels)
+    if theme not in distribution.memo:
+        distribution.memo[theme] = [
+            trace
+            for k, name in enumerate(distribution.labels)
+            for trace in _class(str(name), edges, distribution.counts[k], shares[k], k, theme)
+        ]
     return canvas(
         theme,
         title=model_title(distribution.model, style),
@@ -84,11 +89,7 @@ def plot_score_distribution(
         barmode="overlay",
         bargap=0,
         legend_rows=len(distribution.labels),
-        data=[
-            trace
-            for k, name in classes
-            for trace in _class(str(name), edges, distribution.counts[k], shares[k], k, theme)
-        ],
+        data=distribution.memo[theme],
         **marks,
     )
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import plotly.graph_objects as go
 
 from ..contracts import SearchParameter, SearchScore
 from ..contracts.searches import NOTHING
 from ..wording import shorten
 from .canvas import number_ticks
+from .drawn import Trace, scatter
 from .epoch_lines import short_tick
 from .search_lines import parameter_names
 from .theme import escape, style_of
@@ -119,9 +119,9 @@ def better_words(score: SearchScore) -> str:
     return " Higher is better." if score.larger_is_better else " Lower is better."
 
 
-def best_ring(x: float, y: float) -> go.Scatter:
+def best_ring(x: float, y: float) -> Trace:
     colour = style_of(3).colour
-    return go.Scatter(
+    return scatter(
         x=np.array([x], dtype=np.float32),
         y=np.array([y], dtype=np.float32),
         mode="markers",

@@ -14,6 +14,7 @@ from ..contracts.searches import NOTHING
 from ..errors import NotApplicable
 from ..wording import count, number, plural, shorten, shorten_all
 from .canvas import canvas, note
+from .drawn import Trace, scatter
 from .epoch_lines import log_ticks, short_tick
 from .search_captions import caption_lines, statuses_words
 from .theme import Theme, escape, ink, sequential_scale, style_of, translucent
@@ -279,9 +280,9 @@ def _corners(heights: Floats, trials: Ints) -> tuple[Floats, Floats]:
     return np.hstack([x, gap]).ravel(), np.hstack([held, gap]).ravel()
 
 
-def _lines(heights: Floats, trials: Ints, line: dict[str, object], name: str) -> go.Scatter:
+def _lines(heights: Floats, trials: Ints, line: dict[str, object], name: str) -> Trace:
     x, y = _corners(heights, trials)
-    return go.Scatter(
+    return scatter(
         x=x.astype(np.float32),
         y=y.astype(np.float32),
         mode="lines",
@@ -321,7 +322,7 @@ def _add_ends(
     ends = np.where(np.isnan(heights[trials, -1]), BELOW, heights[trials, -1])
     open_ = ~results.comparable(score.metric)[trials]
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=np.full(len(trials), heights.shape[1] - 1, dtype=np.float32),
             y=ends.astype(np.float32),
             mode="markers",
@@ -348,7 +349,7 @@ def _add_best(
 ) -> None:
     style = style_of(3)
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=np.arange(len(heights), dtype=np.float32),
             y=np.where(np.isnan(heights), BELOW, heights).astype(np.float32),
             mode="lines+markers",

@@ -13,6 +13,7 @@ from ..contracts import SearchParameter, SearchResults, SearchScore
 from ..errors import ParameterError
 from ..wording import count, number, plural
 from .canvas import axis, canvas, lying_colorbar, number_ticks
+from .drawn import heatmap, scatter
 from .search_axes import (
     Across,
     along,
@@ -152,7 +153,7 @@ def _add_shaded(
     ):
         if len(at):
             figure.add_trace(
-                go.Scatter(
+                scatter(
                     x=x.places[at].astype(np.float32),
                     y=y.places[at].astype(np.float32),
                     marker=marker,
@@ -179,7 +180,7 @@ def _add_cells(
     if not len(known):
         return
     figure.add_trace(
-        go.Heatmap(
+        heatmap(
             z=cells.astype(np.float32),
             colorscale=scale,
             colorbar=bar,

@@ -10,6 +10,7 @@ from ..contracts import SearchResults, SearchScore
 from ..errors import NotApplicable
 from ..wording import count, number, plural
 from .canvas import axis, canvas, number_ticks, reference_line
+from .drawn import Trace, scatter
 from .search_axes import Across, along, best_ring, better_words, numbers_axis, short_name
 from .search_captions import caption_best, statuses_words
 from .search_lines import shown_trials, trial_sentence
@@ -108,7 +109,7 @@ def _front(results: SearchResults, score: SearchScore, seconds: Floats) -> Ints:
 
 def _add_front(figure: go.Figure, x: Floats, y: Floats, theme: Theme) -> None:
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=x.astype(np.float32),
             y=y.astype(np.float32),
             mode="lines",
@@ -248,13 +249,13 @@ def _dots(
     kind: str,
     floor: float,
     theme: Theme,
-) -> go.Scatter:
+) -> Trace:
     colour = style_of(0).colour if kind == "complete" else ink(theme).rule
     symbol = {"complete": "circle", "partial": "circle-open", "failed": "x-thin-open"}[kind]
     y = np.where(np.isfinite(score.validation[held]), score.validation[held], floor)
     spread = score.spread[held] if score.spread is not None and kind == "complete" else None
     few = spread is not None and len(results) <= MOST_BARS
-    return go.Scatter(
+    return scatter(
         x=across.places[held].astype(np.float32),
         y=y.astype(np.float32),
         mode="markers",

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from ..errors import ParameterError
 from ..wording import count, number, percent, plural, threshold
 from .canvas import axis, canvas, models_title, note, number_ticks, reference_line
+from .drawn import Trace, add_meta, scatter
 from .theme import ModelStyle, Theme, escape, ink, label, style_for, translucent
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def plot_size_curves(
         xaxis=_size_axis(shown, laws, log_x),
         yaxis=axis(first.title, **_heights(shown, laws, wanted)),
     )
-    figure.layout.meta = {**figure.layout.meta, "models": names, "metric": first.metric}
+    add_meta(figure, models=names, metric=first.metric)
     if wanted is not None:
         _add_wanted(figure, wanted, shown, laws, theme)
     for k, curve in enumerate(shown):
@@ -208,8 +209,8 @@ def _add_band(
     figure.add_trace(_filled(x, low, high, style, alpha))
 
 
-def _filled(x: Array, low: Array, high: Array, style: ModelStyle, alpha: float) -> go.Scatter:
-    return go.Scatter(
+def _filled(x: Array, low: Array, high: Array, style: ModelStyle, alpha: float) -> Trace:
+    return scatter(
         x=np.concatenate([x, x[::-1]]).astype(np.float32),
         y=np.concatenate([high, low[::-1]]).astype(np.float32),
         fill="toself",
@@ -229,7 +230,7 @@ def _add_folds(figure: go.Figure, curve: SizeCurve, style: ModelStyle) -> None:
     if curve.n_folds < 2 or len(frame) > MOST_FOLD_DOTS:
         return
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=frame["size"].to_numpy(dtype=np.float32),
             y=frame["validation"].to_numpy(dtype=np.float32),
             mode="markers",
@@ -269,11 +270,11 @@ def _add_validation(figure: go.Figure, curve: SizeCurve, style: ModelStyle) -> N
     )
 
 
-def _line(curve: SizeCurve, part: str, style: ModelStyle, **look: Any) -> go.Scatter:
+def _line(curve: SizeCurve, part: str, style: ModelStyle, **look: Any) -> Trace:
     mean = curve.train_mean if part == "train" else curve.validation_mean
     look["marker"] = {**look["marker"], "color": style.colour}
     said = "on its training rows" if part == "train" else "validation"
-    return go.Scatter(
+    return scatter(
         x=curve.sizes.astype(np.float32),
         y=mean.astype(np.float32),
         mode="lines+markers",
@@ -295,7 +296,7 @@ def _add_projection(figure: go.Figure, law: Projection, style: ModelStyle) -> No
         for n, v, a, b in zip(x, law.values[beyond], law.low[beyond], law.high[beyond], strict=True)
     ]
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=x.astype(np.float32),
             y=law.values[beyond].astype(np.float32),
             mode="lines",
@@ -367,7 +368,7 @@ def plot_fit_times(
     for k, curve in enumerate(shown):
         style = style_for(styles, curve.model, k)
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=curve.sizes.astype(np.float32),
                 y=curve.seconds.astype(np.float32),
                 mode="lines+markers",

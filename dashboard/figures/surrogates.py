@@ -12,6 +12,7 @@ from ..diagnostics.attributions import in_unit
 from ..errors import ParameterError
 from ..wording import interval, number, percent, plural, shorten
 from .canvas import axis, canvas, models_title, number_ticks
+from .drawn import add_meta, scatter
 from .panels import feature_axis, marks_of
 from .theme import ModelStyle, Theme, escape, ink, label, style_for
 
@@ -62,7 +63,7 @@ def plot_surrogates(
         yaxis=feature_axis(list(rules), 30),
     )
     features = list(rules.values())
-    figure.layout.meta = {**figure.layout.meta, "features": features, "models": names}
+    add_meta(figure, features=features, models=names)
     figure.add_vline(x=0, line={"color": ink(theme).rule, "width": 1})
     for k, one in enumerate(shown):
         _add(figure, one, list(rules), style_for(styles, one.model, k), (k, len(shown)))
@@ -117,7 +118,7 @@ def _add(
         for row, weight, width in zip(rows, weights.tolist(), reach.tolist(), strict=True)
     ]
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=np.asarray(weights, dtype=np.float32),
             y=np.asarray(rows, dtype=np.float64) + (k - (of - 1) / 2) * 0.6 / max(1, of),
             mode="markers",

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from ..wording import count, listing, number, percent, shorten, shorten_all
 from .attribution_captions import rows_note
 from .canvas import axis, canvas, few_ticks, lying_colorbar, model_title
+from .drawn import Trace, add_meta, bar, heatmap, scatter
 from .panels import add_targets_style, marks_of
 from .theme import (
     ModelStyle,
@@ -104,9 +105,7 @@ def plot_two_way(
         xaxis2=_strip(effect.shares[0], "y"),
         yaxis2=_strip(effect.shares[1], "x"),
     )
-    figure.layout.meta = {
-        **figure.layout.meta, "features": list(effect.features), "models": [effect.model]
-    }  # fmt: skip
+    add_meta(figure, features=list(effect.features), models=[effect.model])  # fmt: skip
     figure.add_trace(_heat(effect, (low, high), theme))
     figure.add_traces([_bars(effect, 0, theme), _bars(effect, 1, theme)])
     figure.add_traces([*_crosses(effect, theme), _targets(effect, theme)])
@@ -142,9 +141,9 @@ def _strip(shares: Any, anchor: str) -> dict[str, Any]:
     }
 
 
-def _heat(effect: TwoWayEffect, limits: tuple[float, float], theme: Theme) -> go.Heatmap:
+def _heat(effect: TwoWayEffect, limits: tuple[float, float], theme: Theme) -> Trace:
     scale = diverging_scale(theme) if effect.kind == "ale" else sequential_scale(theme)
-    return go.Heatmap(
+    return heatmap(
         z=np.asarray(effect.value, dtype=np.float32),
         zmin=limits[0],
         zmax=limits[1],
@@ -155,7 +154,7 @@ def _heat(effect: TwoWayEffect, limits: tuple[float, float], theme: Theme) -> go
     )
 
 
-def _bars(effect: TwoWayEffect, which: int, theme: Theme) -> go.Bar:
+def _bars(effect: TwoWayEffect, which: int, theme: Theme) -> Trace:
     """The share of the rows that lie nearest to each value: beside the tiles, or above them."""
     grid, shares = effect.grids[which], np.asarray(effect.shares[which])
     name = escape(shorten(effect.features[which], 30))
@@ -163,7 +162,7 @@ def _bars(effect: TwoWayEffect, which: int, theme: Theme) -> go.Bar:
     lengths = shares.astype(np.float32)
     beside = which == 0
     said = "hold" if grid.kind == "category" else "lie nearest to"
-    return go.Bar(
+    return bar(
         x=lengths if beside else places,
         y=places if beside else lengths,
         orientation="h" if beside else "v",
@@ -182,7 +181,7 @@ def _bars(effect: TwoWayEffect, which: int, theme: Theme) -> go.Bar:
     )
 
 
-def _targets(effect: TwoWayEffect, theme: Theme) -> go.Scatter:
+def _targets(effect: TwoWayEffect, theme: Theme) -> Trace:
     """A near-invisible mark on each tile, since a browser selects no tiles."""
     first, second = effect.grids
     names = [escape(shorten(name, 30)) for name in effect.features]
@@ -190,7 +189,7 @@ def _targets(effect: TwoWayEffect, theme: Theme) -> go.Scatter:
     i, j = (at.ravel() for at in np.indices(effect.value.shape))
     style = add_targets_style(theme)
     size = float(np.clip(250 / max(effect.value.shape), 8, 60))
-    return go.Scatter(
+    return scatter(
         x=j.astype(np.float32),
         y=i.astype(np.float32),
         mode="markers",
@@ -212,14 +211,14 @@ def _nearness(near: float, row: int) -> str:
     return held if row < 0 else f"{held}<br>A click takes the nearest, row {count(row)}."
 
 
-def _crosses(effect: TwoWayEffect, theme: Theme) -> list[go.Scatter]:
+def _crosses(effect: TwoWayEffect, theme: Theme) -> list[Trace]:
     """Where the model was asked for what no row is like."""
     i, j = np.nonzero(effect.sparse)
     if not len(i):
         return []
     cross = {"symbol": "x-thin", "size": 6, "line": {"width": 1, "color": ink(theme).rule}}
     return [
-        go.Scatter(
+        scatter(
             x=j.astype(np.float32),
             y=i.astype(np.float32),
             mode="markers",

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from ..diagnostics.attributions import in_unit
 from ..wording import number, percent, plural, shorten, shorten_all
 from .attribution_captions import caption_decision_paths, caption_waterfalls
+from .drawn import bar, scatter
 from .panels import (
     Styles,
     brief,
@@ -72,13 +73,13 @@ def plot_waterfalls(
         x_title=[_sentence_case(in_unit(one.space, one.output)) for one in waterfalls],
         yaxis={
             **feature_axis(labels, 60),
+            "ticktext": labels,
             "showgrid": True,
             "range": [len(labels) + 0.15, -0.65],
         },
         hoverdistance=30,
         barmode="overlay",
     )
-    figure.layout.yaxis.ticktext = labels
     looks = looks_of(models, styles)
     for k, (one, where, style) in enumerate(zip(waterfalls, axes, looks, strict=True)):
         _add_steps(figure, one, where, k, theme)
@@ -130,7 +131,7 @@ def _add_steps(
     texts = [signed(float(step)) for step in moved]
     spread = np.where(feature >= 0, one.spread[feature], 0.0)
     figure.add_trace(
-        go.Bar(
+        bar(
             orientation="h",
             x=moved.astype(np.float32),
             base=start.astype(np.float32),
@@ -164,7 +165,7 @@ def _add_targets(figure: go.Figure, one: Waterfall, where: dict[str, str], model
     """The whole line of a step takes hover and clicks: a small step is too thin for a pointer."""
     lines, start, end, feature = _places(one)
     figure.add_trace(
-        go.Bar(
+        bar(
             orientation="h",
             x=np.full(len(lines), one.span[1] - one.span[0], dtype=np.float32),
             base=one.span[0],
@@ -234,7 +235,7 @@ def _add_links(figure: go.Figure, one: Waterfall, where: dict[str, str], theme: 
         x += [float(end[k]), float(end[k]), None]
         y += [float(lines[k]), above, None]
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=x,
             y=y,
             mode="lines",
@@ -367,7 +368,7 @@ def _add_paths(
         y = np.append(lines, np.nan).astype(np.float32)
         features = np.append(np.concatenate([[-1, -1], np.arange(len(one.features))]), -1)
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=x.reshape(-1),
                 y=np.tile(y, len(rows)),
                 mode="lines+markers",
@@ -405,7 +406,7 @@ def _add_path_ends(
     """Where the paths start, and the model's own answers at the top."""
     _mark_average(figure, float(one.paths[0, 0]), where, theme)
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=one.predictions.astype(np.float32),
             y=np.zeros(one.n, dtype=np.float32),
             mode="markers",

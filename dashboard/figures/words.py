@@ -13,6 +13,7 @@ from ..contracts import Label
 from ..diagnostics.attributions import in_unit
 from ..wording import count, listing, number, percent, plural, shorten
 from .canvas import models_title, number_ticks
+from .drawn import Trace, bar
 from .panels import Styles, feature_axis, panels, zero_line
 from .theme import LOWERS, RAISES, Theme, escape, ink, translucent
 from .waterfalls import signed
@@ -136,7 +137,7 @@ def _bars(
     where: dict[str, str],
     model: int,
     theme: Theme,
-) -> go.Bar:
+) -> Trace:
     place = one.place(output)
     at = [one.split.terms.index(word) for word in words]
     values, spread = one.values[at, place], one.spread[at, place]
@@ -146,7 +147,7 @@ def _bars(
         + (f" (± {number(float(reach))})" if reach > 0 else "")
         for word, n, value, reach in zip(words, times, values, spread, strict=True)
     ]
-    return go.Bar(
+    return bar(
         x=values.tolist(),
         y=list(range(len(words))),
         orientation="h",

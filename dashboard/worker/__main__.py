@@ -12,8 +12,6 @@ import sys
 from ..sandbox.orders import UNCONFINED
 from .confine import Orders, confine
 
-NICENESS = 5
-
 
 def _take_pipes() -> tuple[int, int]:
     """The conversation moves to descriptors of its own; prints go where nobody is disturbed."""
@@ -25,16 +23,9 @@ def _take_pipes() -> tuple[int, int]:
     return requests, answers
 
 
-def _step_back() -> None:
-    """What people do in the app goes before what a worker computes, where processors are few."""
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
-
-
 def main(arguments: list[str]) -> int:
     """Serve until the parent closes the pipe; the exit code."""
     orders = Orders.from_json(arguments[0])
-    _step_back()
     requests, answers = _take_pipes()
     try:
         confine(orders)

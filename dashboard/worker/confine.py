@@ -37,7 +37,7 @@ MACHINE = (
 )
 
 
-NICENESS = 5
+NICENESS = 10
 
 
 def confine(orders: Orders) -> None:
