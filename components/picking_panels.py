@@ -31,19 +31,24 @@ _HEIGHT = 248
 def choose_row(state: AppState, answers: Answers) -> int:
     """The position of the chosen row in the evaluation set; without a choice the first proposed."""
     words = {name: pick.title for name, pick in PICKS.items()} | {"table": "Search"}
+    sure = answers.evalset.target.task.is_classification  # numbers have no surest answer
+    ways = [one for one in WAYS if sure or one != "confident"]
+    now = state.explored.pick if state.explored.pick in ways else ways[0]
     row = st.container(horizontal=True, vertical_alignment="bottom")
     way = row.segmented_control(
         "Rows to look at",
-        list(WAYS),
+        ways,
         required=True,
         format_func=lambda one: words[one],
         **following(
             "pick",
-            state.explored.pick,
+            now,
             lambda way: state.explore(pick=str(way)),
-            default=state.explored.pick,
+            default=now,
         ),
-        help="  \n".join(f"**{one.title}**: {one.sentence}" for one in PICKS.values()),
+        help="  \n".join(
+            f"**{PICKS[one].title}**: {PICKS[one].sentence}" for one in ways if one in PICKS
+        ),
     )
     frame = _searched(state, row) if way == "table" else _proposed(state, answers, str(way))
     with row:

@@ -91,6 +91,11 @@ def test_cells_stay_readable() -> None:
         "mixture": ["a", "1"],
         "empty": ["missing", "missing"],
     }
+    both = np.array([1, 0, 1])
+    assert all(
+        column_of(one, name).texts(both) == [text[1], text[0], text[1]]
+        for name, text in texts.items()
+    )
     kinds = {name: column_of(one, name).kind for name in frame}
     assert [name for name, kind in kinds.items() if kind == "date"] == ["day", "zoned"]
     assert kinds["objects"] == kinds["nullable"] == "number"

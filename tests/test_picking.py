@@ -227,3 +227,33 @@ def test_proposals_follow_the_threshold_of_performance() -> None:
     assert "forest from .2 and line from −1" in said
     state.rule = "recall"
     assert "finds at least 80 % of the rows that are “yes”" in at.run().caption[0].value
+
+
+def _choosing_numbers() -> None:
+    import numpy as np
+    import pandas as pd
+    import streamlit as st
+
+    from components.picking_panels import choose_row
+    from components.state import AppState
+    from dashboard.contracts import RawPredictions
+    from dashboard.data import evalset_from_frame
+    from dashboard.evaluation import gather
+
+    frame = pd.DataFrame({"a": [1.0, 2.0, 4.0], "y": [1.5, 2.5, 3.5]})
+    evalset = evalset_from_frame(frame, target="y")
+    state = st.session_state.setdefault("mine", AppState(evalset=evalset))
+    state.explore(pick="confident")  # as in a link to another task's page
+    answers = gather(evalset, {"line": RawPredictions(labels=np.array([1.5, 3.0, 9.0]))})
+    choose_row(state, answers)
+
+
+def test_numbers_have_no_surest_answer() -> None:
+    from streamlit.testing.v1 import AppTest
+
+    at = AppTest.from_function(_choosing_numbers).run()
+    assert not at.exception
+    assert at.dataframe[0].value["row"].tolist()[:2] == [2, 1]
+    (ways,) = at.button_group
+    assert ways.options == ["Most wrong", "Models disagree", "Random", "Search"]
+    assert "surest" not in ways.proto.help

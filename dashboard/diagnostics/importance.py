@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 
-from ..contracts import Attributions
+from ..contracts import Attributions, OutputSpace
 from ..errors import ParameterError
-from ..wording import count, percent
+from ..wording import count, percent, shorten
 from .intervals import check_level, percentile_interval, resampled_sums
 
 __all__ = ["NEAR_ZERO", "Importance", "compute_shap_importance"]
@@ -235,7 +235,7 @@ def compute_shap_importance(
         model=attributions.model,
         method="shap",
         title=_title(attributions, output),
-        unit=f"mean size of the contribution, {attributions.space.value}",
+        unit=f"mean size of the contribution, {_unit(attributions, output)}",
         features=attributions.feature_names,
         values=values,
         low=low,
@@ -258,6 +258,14 @@ def _title(attributions: Attributions, output: int | None) -> str:
     if len(names) < 2:
         return kind
     return f"{kind} over {len(names)} outputs" if output is None else f"{kind} for {names[output]}"
+
+
+def _unit(attributions: Attributions, output: int | None) -> str:
+    """The unit in words: the target's own name, where all values are of one target."""
+    names = attributions.output_names
+    if attributions.space is not OutputSpace.TARGET or (output is None and len(names) > 1):
+        return str(attributions.space.value)
+    return shorten(str(names[output or 0]), 40)
 
 
 def _mean_sizes(values: Any, outputs: tuple[Any, ...], output: int | None) -> Floats:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
+from ..contracts import OutputSpace
 from ..diagnostics.attributions import in_unit
 from ..wording import count, number, percent, plural, shorten, shorten_all
 from .attribution_captions import (
@@ -363,7 +364,8 @@ def _add_pairs(
 ) -> None:
     """Pairs in colour. The diagonal is another quantity: a number in a frame, without colour."""
     limit, alone = one.limit or 1.0, np.eye(len(one.features), dtype=bool)
-    title = f"mean size, {escape(one.space.value)}" if one.exact else "share explained"
+    unit = in_unit(one.space, one.output) if one.space is OutputSpace.TARGET else one.space.value
+    title = f"mean size, {escape(unit)}" if one.exact else "share explained"
     scale = sequential_scale(theme)
     z = np.where(alone, np.nan, one.values)
     figure.add_trace(
