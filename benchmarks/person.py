@@ -81,6 +81,7 @@ class Onlooker(threading.Thread):
         self.at_work = self.seen = False
         self._url, self._page, self._query, self._script = url, page, query, ""
         self._timers: dict[str, tuple[float, float]] = {}  # fragment → every, next
+        self._lines: dict[tuple[int, ...], str] = {}  # where on the page → what it says
         self._left = threading.Event()
 
     def leave(self) -> None:
@@ -118,17 +119,18 @@ class Onlooker(threading.Thread):
     def _read(self, answer: ForwardMsg) -> None:
         kind = answer.WhichOneof("type")
         if kind == "new_session" and not answer.metadata.run.fragment_ids:
-            self._timers = {}  # the whole page is drawn anew
+            self._timers, self._lines = {}, {}  # the whole page is drawn anew
         elif kind == "navigation":
             self._script = answer.navigation.page_script_hash or self._script
         elif kind == "auto_rerun":
             every = answer.auto_rerun.interval
             self._timers[answer.auto_rerun.fragment_id] = every, time.monotonic() + every
         elif kind == "delta":
-            text = answer.delta.new_element.markdown.body
-            self.at_work |= "models so far" in text
+            place = tuple(answer.metadata.delta_path)
+            self._lines[place] = answer.delta.new_element.markdown.body
+        elif kind == "script_finished":
+            self.at_work = any("models so far" in text for text in self._lines.values())
             self.seen |= self.at_work
-            self.at_work &= "nothing is at work" not in text
 
 
 def _request(url: str, page: str, script: str, fragment: str) -> BackMsg:

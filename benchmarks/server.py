@@ -123,8 +123,8 @@ def measure_beside_explanations(browser: Any, folder: Path, runs: int) -> list[R
             drawn.append(person.move(slider, next(moves)))
         other.close()
     for turn in cycle(range(5)):
-        busy += _moves_beside(folder / f"beside-{turn}.log", moves, 5 * runs)
-        if len(busy) >= 5 * runs:
+        busy += _moves_beside(folder / f"beside-{turn}.log", moves, 10 * runs - len(busy))
+        if len(busy) >= 10 * runs:
             break
     return [
         _tail("threshold moved, answered; nobody else at work", idle),
