@@ -487,7 +487,8 @@ def following(
     was set to; one that has not made it by the next run takes the default for a person's choice.
     `folded` : made only when its place is opened, so it is set in every run.
     """
-    if folded or (widget_value(key) != value and not (start and widget_value(key) is None)):
+    known = key in st.session_state  # one that is not there yet begins with its default
+    if folded or (widget_value(key) != value and (known or not start)):
         st.session_state[key] = value
     return {"key": key, "on_change": lambda: take(widget_value(key)), **start}
 
