@@ -70,7 +70,7 @@ class Question(Generic[T]):
 
     def _run(self, work: Callable[[Asked[T]], None], job: Job[None]) -> None:
         def report(done: float, total: float, sentence: str = "") -> None:
-            job.report(done, total, sentence.removeprefix(f"{job.title}: "))
+            job.report(done, total, _short_of(sentence, job.title))
 
         with watched(report, job.cancelled):
             work(Asked(self, job))
@@ -84,6 +84,11 @@ class Question(Generic[T]):
         self.watchers.discard(scope)
         if not self.watchers:
             self.job.cancel()
+
+
+def _short_of(sentence: str, title: str) -> str:
+    """What a report adds to the title: neither that nor its verb is said twice."""
+    return sentence.removeprefix(f"{title}: ").removeprefix(f"{title.partition(' ')[0]} ")
 
 
 class Questions:

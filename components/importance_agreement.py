@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from components import cached
@@ -168,19 +169,21 @@ def _show(
     state: AppState, importances: Sequence[Importance], *, methods: bool
 ) -> ImportanceComparison:
     compared = compare_importances(importances)
+    if all(np.isnan(pair.spearman) for pair in compared.pairs):
+        st.caption("They share too few features to compare their order.")
+        return compared
     left, right = st.columns([2, 3] if len(importances) <= MOST_PANELS else [1, 1])
     with left:
         figure = plot_agreement(compared, state.styles(), theme=theme())
         show_figure(figure, key=f"agreement-{methods}", tables={"agreement": compared})
-    if any(pair.n_shared for pair in compared.pairs):
-        with right:
-            figure = plot_rank_flow(importances, state.styles(), theme=theme())
-            show_figure(
-                figure,
-                key=f"places-{methods}",
-                tables=dict(zip(compared.labels, importances, strict=True)),
-                on_pick=partial(open_feature, state),
-            )
+    with right:
+        figure = plot_rank_flow(importances, state.styles(), theme=theme())
+        show_figure(
+            figure,
+            key=f"places-{methods}",
+            tables=dict(zip(compared.labels, importances, strict=True)),
+            on_pick=partial(open_feature, state),
+        )
     return compared
 
 

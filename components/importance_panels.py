@@ -56,6 +56,11 @@ __all__ = [
     "show_measuring",
 ]
 
+_COMING = {
+    "permutation": "how much worse each model gets when the values of a feature are shuffled",
+    "native": "what each model itself counts of its features",
+    "drop": "how much worse each model gets without a feature; how long that takes is told first",
+}
 _LAYOUTS = {"dots": "Dots on shared rows", "columns": "One column a model"}
 
 
@@ -76,17 +81,18 @@ def measured(state: AppState) -> tuple[list[Importance], Scene | None, int]:
         tell_groups(state)
     if method == "shap":
         return _of_contributions(state)
-    unfitted = 0
+    planning = offered = 0
     if method == "native":
         answers = ask(state, [native(entry) for entry in able(state)])
         found = choose_counted(state, [importances_of(one) for one in answers], controls)
     elif method == "permutation":
         found = _permuted(state, metric)
     else:
-        found, unfitted = _dropped(state, metric)
+        found, planning, offered = _dropped(state, metric)
+    waiting = n_waiting() + planning
     if not found:
-        progress.stop_here(state)
-    return found, None, n_waiting() + unfitted
+        progress.wait_here(state, waiting, _COMING[method])
+    return found, None, waiting + offered
 
 
 # -- contributions --------------------------------------------------------------------------------
@@ -128,10 +134,10 @@ def _permuted(state: AppState, metric: str) -> list[Importance]:
     return [one for answer in answers for one in importances_of(answer)]
 
 
-def _dropped(state: AppState, metric: str) -> tuple[list[Importance], int]:
+def _dropped(state: AppState, metric: str) -> tuple[list[Importance], int, int]:
     """Fitted again only on request: after it is known how long that takes.
 
-    With them how many models wait for a plan, or for that request.
+    With them how many models wait for a plan, and how many for that request.
     """
     asked = refitting(wish(state, metric))
     entries = able(state)
@@ -143,7 +149,7 @@ def _dropped(state: AppState, metric: str) -> tuple[list[Importance], int]:
         _offer_refitting(state, waiting, asked)
     answers = ask(state, [dropping(state, entry, asked) for entry in ready])
     found = [one for answer in answers for one in importances_of(answer)]
-    return found, unplanned + len(waiting)
+    return found, unplanned, len(waiting)
 
 
 def _is_wanted(state: AppState, plan: Answer[RefittingPlan], asked: Wish) -> bool:

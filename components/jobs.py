@@ -129,4 +129,4 @@ class Job(Generic[T]):
             return f"{said} …"
         left = self.left
         rest = "" if left is None or left < 1 else f", about {duration(left)} left"
-        return f"{said} … {self.seconds:.0f} s{rest}"
+        return f"{said} … {duration(self.seconds)}{rest}"

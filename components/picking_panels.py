@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,10 @@ _PROPOSED = 20
 _FOUND = 200
 _SEARCHED = 200_000  # rows that are looked through for a text
 _HEIGHT = 248
+_COLUMNS = {
+    "score": "What these rows are ordered by: the larger, the more so.",
+    "why": "What put this row here, in one sentence.",
+}
 
 
 def choose_row(state: AppState, answers: Answers) -> int:
@@ -54,7 +59,9 @@ def choose_row(state: AppState, answers: Answers) -> int:
     with row:
         chosen = _number(state, answers, frame)
     if frame is not None and len(frame):
-        choose_in_table(state, frame, f"rows-{way}-{len(frame)}")
+        choose_in_table(
+            state, frame, f"rows-{way}-{len(frame)}", None if way == "table" else _COLUMNS
+        )
     return chosen
 
 
@@ -118,8 +125,18 @@ def _searched(state: AppState, place: Any) -> pd.DataFrame | None:
     over = f"of the first {_SEARCHED:,} rows" if len(frame) > _SEARCHED else f"of {len(frame):,}"
     st.caption(f"{min(len(at), _FOUND):,} of {len(at):,} rows found are listed, {over}.")
     found = part.iloc[at[:_FOUND]].reset_index(drop=True)
+    if found.shape[1]:
+        found = pd.concat([_as_days(found.iloc[:, k]) for k in range(found.shape[1])], axis=1)
     found.insert(0, "row", at[:_FOUND], allow_duplicates=True)
     return found
+
+
+def _as_days(column: pd.Series) -> pd.Series:
+    """Dates without a time of day as such: `2022-01-03`, not `2022-01-03 00:00:00`."""
+    if column.dtype.kind != "M" or not (column.dropna().dt.normalize() == column.dropna()).all():
+        return column
+    days: pd.Series[Any] = column.dt.strftime("%Y-%m-%d")
+    return days
 
 
 def _matches(frame: pd.DataFrame, text: str) -> Any:
@@ -130,8 +147,10 @@ def _matches(frame: pd.DataFrame, text: str) -> Any:
     return hit
 
 
-def choose_in_table(state: AppState, frame: pd.DataFrame, key: str) -> None:
-    """The table; a selected line is the row that is explained."""
+def choose_in_table(
+    state: AppState, frame: pd.DataFrame, key: str, told: Mapping[str, str] | None = None
+) -> None:
+    """The table; a selected line is the row that is explained. `told`: column → its help."""
 
     def choose() -> None:
         event: Any = widget_value(key)
@@ -143,6 +162,9 @@ def choose_in_table(state: AppState, frame: pd.DataFrame, key: str) -> None:
         frame,
         key=key,
         hide_index=True,
+        column_config={
+            name: st.column_config.Column(help=text) for name, text in (told or {}).items()
+        },
         height=min(_HEIGHT, 36 * (len(frame) + 1) + 2),
         on_select=choose,
         selection_mode="single-row",

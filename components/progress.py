@@ -32,11 +32,13 @@ __all__ = [
     "show_reading",
     "stop_here",
     "wait_for_answers",
+    "wait_here",
 ]
 
 _STEP = 0.1  # seconds between two looks
 _POLL = 0.5
-_LINE = 90  # signs of what is at work that fit into a line
+_LINE = 84  # signs of what is at work that fit into a line
+_BARS = (92, 71, 64, 52, 45, 31, 27, 16, 12, 7)  # percent: a chart that is not there yet
 _LINGERING = 2  # parts of a question or a message beyond the first
 _SILENT = 0.3  # what is done by then is not worth a line that flashes
 
@@ -170,11 +172,12 @@ def _draw_questions(rows: Sequence[Row], answered: Sequence[str], there: int) ->
 def _summary(rows: Sequence[Row], answered: Sequence[str], there: int) -> str:
     n = len(rows) + len(answered)
     if not rows:
-        return f":gray[:material/check: {plural(n, 'model')} answered, nothing is at work.]"
+        return f":small[:gray[:material/check: {plural(n, 'model')} answered, nothing is at work.]]"
     # what moves says more than what waits
     leading = next((row for row in rows if row.job.fraction is not None), rows[0])
     so_far = f"**{there} of {n} models so far** · " if n > 1 else ""
-    return f":material/hourglass_top: {so_far}{plain(shorten(leading.job.words(), _LINE))}"
+    said = plain(shorten(leading.job.words(), _LINE))
+    return f":small[:material/hourglass_top: {so_far}{said}]"
 
 
 def has_browser() -> bool:
@@ -200,6 +203,31 @@ def stop_here(state: AppState) -> NoReturn:
     follow(state)
     races.forget_fragments()
     st.stop()
+
+
+def wait_here(state: AppState, waiting: int, coming: str) -> NoReturn:
+    """End a page that has no answer yet: what will stand here, and a place as high as a chart.
+
+    `waiting` : models whose first answer may still come; without any, nothing is promised.
+    `coming` : what the chart will show.
+    """
+    if waiting:
+        _show_coming(coming)
+    stop_here(state)
+
+
+def _show_coming(coming: str) -> None:
+    st.caption(
+        f":material/schedule: Soon here: {coming}. The chart comes with the first model's answer, "
+        "the others join it. Opening a model takes some seconds, once; other pages can be used "
+        "meanwhile."
+    )
+    bars = "".join(
+        f'<div style="width:{width}%;height:14px;margin:14px 0;border-radius:4px;'
+        'background:rgba(127,131,142,.18)"></div>'
+        for width in _BARS
+    )
+    st.html(f'<div aria-hidden="true" style="padding:8px 0 120px">{bars}</div>')
 
 
 # -- answers ------------------------------------------------------------------------------------

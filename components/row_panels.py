@@ -51,7 +51,7 @@ from dashboard.figures import plot_decision_paths, plot_neighbours, plot_waterfa
 from dashboard.figures.pictures import plot_pictures
 from dashboard.figures.surrogates import plot_surrogates
 from dashboard.settings import get_settings
-from dashboard.wording import listing, shorten
+from dashboard.wording import listing, plural, shorten
 
 __all__ = ["show_closer", "show_row"]
 
@@ -285,14 +285,14 @@ def _show_prepared(state: AppState, row: int, found: Scene) -> None:
         beside = beside_own(answer.value, explained[answer.entry.key])
         if is_unchanged(beside):
             name = plain(answer.entry.name)
-            st.markdown(f"**{name}** is given the row as it is: {len(beside):,} columns.")
+            st.markdown(f"**{name}** is given the row as it is: {plural(len(beside), 'column')}.")
         else:
             changed.append((answer.entry, beside))
     for start in range(0, len(changed), 2):
         pairs = zip(st.columns(2), changed[start : start + 2], strict=False)
         for place, (entry, beside) in pairs if len(changed) > 1 else [(st.container(), changed[0])]:
             with place:
-                st.markdown(f"**{plain(entry.name)}**: {len(beside):,} columns.")
+                st.markdown(f"**{plain(entry.name)}**: {plural(len(beside), 'column')}.")
                 show_table(beside, key=f"prepared-{entry.key}", name="prepared row")
 
 

@@ -25,6 +25,7 @@ from dashboard.wording import duration, shorten
 __all__ = ["Scene", "choose", "choose_rows", "scene", "scene_of", "show_promise"]
 
 T = TypeVar("T")
+_COMING = "what each feature adds to the answers of each model"
 
 _SPACE_WORDS = {
     OutputSpace.PROBABILITY: "Probability",
@@ -105,7 +106,7 @@ def choose(
     if not plans:
         with place:
             show_held()
-        progress.stop_here(state)
+        progress.wait_here(state, n_waiting(), _COMING)
     if rows:
         with controls:
             show_promise(plans)
@@ -130,7 +131,7 @@ def scene_of(
 ) -> Scene:
     """These answers as a scene; ends the page where there is none yet."""
     if not answers:
-        progress.stop_here(state)
+        progress.wait_here(state, n_waiting(), _COMING)
     able = [one for one in answers if _has(one.value, output)]
     for one in answers:
         if one not in able:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import os
 import threading
 import time
@@ -22,11 +23,16 @@ _STEP = 0.1  # seconds between two looks at whether somebody gave up
 
 
 class Turns:
-    """At most `room` at work; those who wait are let in by rank, equal ranks as they came."""
+    """At most `room` at work; those who wait are let in by rank, equal ranks as they came.
 
-    def __init__(self, room: int) -> None:
+    Whoever has been at work for `patience` seconds keeps the others waiting no longer: as many
+    again are let in beside, so that a slow model is slow by itself.
+    """
+
+    def __init__(self, room: int, patience: float = math.inf) -> None:
         self._changed = threading.Condition()
-        self.room = self._free = room
+        self.room, self._patience = room, patience
+        self._inside: dict[int, float] = {}  # who is at work, since when
         self._waiting: list[tuple[tuple[float, ...], int]] = []
         self._count = itertools.count()
         self._kept: tuple[tuple[float, ...], float] = ((), 0.0)  # for whom, until when
@@ -43,12 +49,13 @@ class Turns:
         ------
         ModelError : cancelled while waiting.
         """
-        self._wait((rank, next(self._count)), cancelled)
+        me = (rank, next(self._count))
+        self._wait(me, cancelled)
         try:
             yield
         finally:
             with self._changed:
-                self._free += 1
+                del self._inside[me[1]]
                 if kept:
                     self._kept = rank, time.monotonic() + kept
                 self._changed.notify_all()
@@ -56,7 +63,7 @@ class Turns:
     def _wait(self, me: tuple[tuple[float, ...], int], cancelled: Callable[[], bool]) -> None:
         with self._changed:
             heapq.heappush(self._waiting, me)
-            while self._waiting[0] != me or not self._free or self._is_kept_from(me[0]):
+            while self._waiting[0] != me or self._is_full() or self._is_kept_from(me[0]):
                 if cancelled():
                     self._waiting.remove(me)
                     heapq.heapify(self._waiting)
@@ -64,8 +71,13 @@ class Turns:
                     raise ModelError("You stopped the explanation.")
                 self._changed.wait(_STEP)
             heapq.heappop(self._waiting)
-            self._free -= 1
+            self._inside[me[1]] = time.monotonic()
             self._changed.notify_all()
+
+    def _is_full(self) -> bool:
+        begun = time.monotonic() - self._patience
+        lately = sum(since > begun for since in self._inside.values())
+        return lately >= self.room or len(self._inside) >= 2 * self.room
 
     def _is_kept_from(self, rank: tuple[float, ...]) -> bool:
         whom, until = self._kept
@@ -96,7 +108,8 @@ class Stretch:
 
 
 _CORES = os.cpu_count() or 2
-_TURNS = Turns(max(1, _CORES // 2))
+_PATIENCE = 5.0  # seconds; calls are made to take one or two
+_TURNS = Turns(max(1, _CORES // 2), _PATIENCE)
 _LOADING = Turns(max(1, _CORES - 1))  # were all to load at once, none would be there soon
 
 

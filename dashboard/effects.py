@@ -229,7 +229,10 @@ def _accumulate(
     """Changes over the steps that each row takes; a step to where it stands is none."""
     usable = np.isfinite(changed).all(axis=1) & np.isfinite(own)
     if not usable.any():
-        raise NotApplicable(f"{told.model} answers none of these rows with a finite number.")
+        raise NotApplicable(
+            f"{told.model} gives no number for any of the rows at some of the values that are "
+            "tried, so no curve can be drawn. It has to answer every value that the column holds."
+        )
     if not usable.all():
         note = (
             f"{plural(int((~usable).sum()), 'row')} of {count(len(usable))} left out: "

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.asking import Asked, Question, Questions
+from components.asking import Asked, Question, Questions, _short_of
 from components.jobs import Job
 from components.progress import Row, _summary
 from components.turns import get_loading_turns, get_turns
@@ -173,6 +173,29 @@ def test_models_without_an_answer_are_counted(monkeypatch: pytest.MonkeyPatch) -
     GATE.set()
     monkeypatch.setattr("components.asking._PATIENCE", 10.0)
     assert at.run().text[0].value == "2 there, 0 at work"
+
+
+def test_a_report_says_neither_the_title_nor_its_verb_again() -> None:
+    assert _short_of("Explaining forest: 5 of 9 rows", "Explaining forest") == "5 of 9 rows"
+    assert _short_of("Measuring Tree SHAP", "Measuring forest") == "Tree SHAP"
+    assert _short_of("Measured", "Measuring forest") == "Measured"
+
+
+def _nothing_yet(waiting: int) -> None:
+    from components.progress import wait_here
+    from components.state import AppState
+
+    wait_here(AppState(), waiting, "what each feature adds")
+
+
+@pytest.mark.parametrize("waiting", [0, 2])
+def test_a_chart_is_promised_only_where_one_may_come(waiting: int) -> None:
+    from streamlit.testing.v1 import AppTest
+
+    at = AppTest.from_function(_nothing_yet, args=(waiting,)).run()
+    assert not at.exception
+    said = [one.value for one in at.caption if "Soon here: what each feature adds." in one.value]
+    assert len(said) == bool(waiting)
 
 
 def test_one_line_says_how_far_all_questions_are() -> None:

@@ -309,6 +309,27 @@ def test_the_layers_of_a_raster_rise_with_the_feature() -> None:
     assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]
 
 
+@pytest.mark.parametrize(
+    ("space", "adds", "goes"),
+    [(OutputSpace.TARGET, "load_mw", "load_mw"), (OutputSpace.LOG_ODDS, "the log-odds of load_mw",
+     "Log-odds of load_mw")],
+)  # fmt: skip
+def test_the_target_keeps_its_name(space: OutputSpace, adds: str, goes: str) -> None:
+    one = replace(mixed(200), space=space, output_names=("load_mw",))
+    swarm = figures.plot_beeswarm(compute_beeswarm([one]))
+    assert swarm.layout.xaxis.title.text == f"Adds to {adds}"
+    assert f"to {adds}." in swarm.data[0].hovertemplate
+    fall = figures.plot_waterfalls(compute_waterfalls([one], 30))
+    assert fall.layout.xaxis.title.text == goes
+    said_of_steps = [text for trace in fall.data for text in (trace.text or ())]
+    assert any(f"<i>{one.model}</i>, income = " in text for text in said_of_steps)
+    assert any(f"to {adds}." in text for text in said_of_steps)
+    said = figures.plot_dependence(compute_dependence([one], "income")).layout.meta["caption"]
+    assert f": {adds} is typically" in said
+    places = re.findall(r"near ([\d.]+?)[.;]? ", said)
+    assert places and all(len(re.sub(r"^0?\.0*|\.", "", place)) <= 3 for place in places), said
+
+
 def test_a_feature_that_a_model_lacks_is_said() -> None:
     one = mixed(50)
     part = attributed(one.values[:, :1], one.data[["income"]], model="part", rows=one.rows)

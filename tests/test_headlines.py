@@ -67,6 +67,15 @@ def test_models_that_agree_and_models_that_do_not() -> None:
     assert three.startswith("A and B rely most on a and C on d.")
 
 
+def test_what_relies_on_nothing_is_not_said_to_rely_on_something() -> None:
+    rounding = replace(_importance("Near", [0, -6e-17, 6e-17, 0]), baseline=0.2)
+    assert headline_importances([rounding]) == "Near relies on no feature measurably."
+    both = [rounding, replace(rounding, model="Far")]
+    assert headline_importances(both) == "Near and Far rely on no feature measurably."
+    said = headline_importances([rounding, _importance("B", [5, 3, 2, 1])])
+    assert said.startswith("Near relies on no feature measurably; B relies most on a, b and c.")
+
+
 def test_nothing_is_said_of_all_models_while_others_are_at_work() -> None:
     same = [_importance("A", [5, 3, 2, 1]), _importance("B", [9, 5, 2, 1])]
     said = headline_importances(same, waiting=2)

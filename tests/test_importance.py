@@ -182,6 +182,9 @@ def test_only_one_model_uses_it_and_none_does() -> None:
     second = made([1.0, 0.001, 0.7], model="two", features=("a", "b", "d"))
     found = compare_importances([first, second])
     assert found.only == {"one": ("b",), "two": ()}
+    unsure = replace(first, low=np.array([0.9, -0.1, 0.0]))
+    assert not unsure.near_zero[1]  # half of the largest, and yet perhaps nothing
+    assert compare_importances([unsure, second]).only == {"one": (), "two": ()}
     assert found.alone == {"one": ("c",), "two": ("d",)}  # what others lack they cannot use
     assert found.unused == ("c",)
     assert found.features[0] == "a" and found.pairs[0].n_shared == 2

@@ -71,8 +71,12 @@ def test_units_that_differ_become_shares() -> None:
                      signs=np.array([1, -1, 0, 1, 1]))  # fmt: skip
     figure = figures.plot_importances([gain, line])
     assert figure.data[0].x == pytest.approx(figure.data[1].x, rel=1e-6)
-    assert "share of each one" in figure.layout.xaxis.title.text
+    assert "Share of each one" in figure.layout.xaxis.title.text
     assert [text.strip() for text in figure.data[1].text] == ["+", "−", ""]
+    title = figure.layout.title.text
+    assert "Gain and size of the coefficient" in title and "+ and −: larger values" in title
+    unsigned = figures.plot_importances([gain, replace(line, signs=None)])
+    assert "larger values" not in unsigned.layout.title.text
     bars = figures.plot_importances([gain, line], layout="columns").data
     assert [text.strip() for text in bars[1].text] == ["+", "−", ""]
 

@@ -56,6 +56,8 @@ def test_work_that_takes_long_says_how_long() -> None:
     job = Job("Reading", lambda _: None)
     job._started -= 61
     assert job.words() == "Reading … 61 s"
+    job._started -= 240
+    assert job.words() == "Reading … 5 min"
 
 
 def test_a_cancelled_job_knows_it() -> None:

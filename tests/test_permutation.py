@@ -261,6 +261,34 @@ def test_rows_without_an_answer_are_counted() -> None:
     assert np.isfinite(found.values).all()
 
 
+def test_rows_that_lose_their_answer_once_shuffled_are_counted() -> None:
+    def fussy(X: pd.DataFrame) -> Any:
+        answers = X["a"].to_numpy() + X["b"].to_numpy()
+        return np.where(np.abs(X["a"] - X["b"]) > 1, np.nan, answers)
+
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=200)
+    X = pd.DataFrame({"a": a, "b": a + rng.uniform(-0.5, 0.5, 200), "c": rng.normal(size=200)})
+    evalset, store = _with_target(X, fussy(X) + rng.normal(size=200)), _Store()
+    model = wrap(fussy, "fussy", digest="f055")
+    lost = [
+        int((np.abs(x - y[lent]) > 1).sum())
+        for x, y in ((X["b"].to_numpy(), X["a"].to_numpy()), (X["a"].to_numpy(), X["b"].to_numpy()))
+        for lent in [shuffles(200, 2, 0)]
+    ]
+    for _ in range(2):  # measured, then found in the store
+        found = permutation_importance(
+            model, evalset, "fussy", n_repeats=2, random_state=0, store=store
+        )
+        said = next(note for note in found.notes if "once these are shuffled" in note)
+        assert said.endswith(f"left out: a ({lost[0]} of 400) and b ({lost[1]} of 400).")
+
+
+def test_one_row_cannot_be_shuffled() -> None:
+    with pytest.raises(NotApplicable, match="needs at least 2; there is 1"):
+        permutation_importance(adapt(_Line().predict, "line"), _drawn(0, 150), "line", n_rows=1)
+
+
 def test_a_model_that_fails_at_once_says_why() -> None:
     def broken(X: Any) -> Any:
         raise RuntimeError("no licence")
@@ -455,8 +483,12 @@ def test_nonsense_about_unchanged_rows_is_not_believed(changes: dict[str, Any]) 
 @pytest.mark.parametrize("failed", [None, {"7": "x"}, {"0": 3}, ["0"]])
 def test_nonsense_about_shuffled_rows_is_not_believed(failed: Any) -> None:
     arrays = (np.zeros((2, 3)), np.zeros((2, 4)))
-    assert _read_shuffled(Frame({"failed": {"1": "why"}}, arrays), 2, 3, 4)[2] == {1: "why"}
+    told: dict[str, Any] = {"failed": {"1": "why"}, "answered": [9, 0]}
+    assert _read_shuffled(Frame(told, arrays), 2, 3, 4)[2:] == ({1: "why"}, [9, 0])
+    for answered in (None, [9], [9, "0"], [9, True]):
+        with pytest.raises(FrameError):
+            _read_shuffled(Frame(told | {"answered": answered}, arrays), 2, 3, 4)
     with pytest.raises(FrameError):
-        _read_shuffled(Frame({"failed": failed}, arrays), 2, 3, 4)
+        _read_shuffled(Frame(told | {"failed": failed}, arrays), 2, 3, 4)
     with pytest.raises(FrameError):
-        _read_shuffled(Frame({"failed": {}}, arrays[::-1]), 2, 3, 4)
+        _read_shuffled(Frame(told, arrays[::-1]), 2, 3, 4)

@@ -257,3 +257,17 @@ def test_numbers_have_no_surest_answer() -> None:
     (ways,) = at.button_group
     assert ways.options == ["Most wrong", "Models disagree", "Random", "Search"]
     assert "surest" not in ways.proto.help
+
+
+def test_days_are_written_without_a_time_of_day() -> None:
+    import pandas as pd
+
+    from components.picking_panels import _as_days
+
+    days = pd.Series(pd.to_datetime(["2022-01-03", None, "2022-01-05"]), name="on")
+    assert _as_days(days).tolist()[::2] == ["2022-01-03", "2022-01-05"]
+    assert _as_days(days).isna().tolist() == [False, True, False] and _as_days(days).name == "on"
+    moments = days + pd.Timedelta("90min")
+    assert _as_days(moments) is moments
+    numbers = pd.Series([1.5, 2.0])
+    assert _as_days(numbers) is numbers

@@ -107,6 +107,23 @@ def test_what_cannot_be_had_is_refused_with_the_reasons() -> None:
     )
     with pytest.raises(NotApplicable, match=r"No engine can explain .* no tree\. Too many feat"):
         choose_game(found, ExplainOptions())
+    tried = answer(
+        offer("tree", "path-dependent", 1.0, refusal="It is no tree."),
+        *(
+            offer(
+                key,
+                "interventional",
+                1.0,
+                refusal=f"{key.title()} was put aside: it is off by {off}.",
+            )
+            for key, off in (("exact", "4.1"), ("kernel", "1,234"), ("permutation", "7"))
+        ),
+    )
+    with pytest.raises(NotApplicable) as refused:
+        choose_game(tried, ExplainOptions())
+    assert refused.value.reason == (
+        "No engine can explain this model. It is off by 4.1. Tried: Exact, Kernel and Permutation."
+    )
     with pytest.raises(NotApplicable, match=r"No engine gives path-dependent .* no tree\.$"):
         choose_game(found, ExplainOptions(game="path-dependent"))
     with pytest.raises(NotApplicable, match="Too many features"):

@@ -62,6 +62,31 @@ def test_never_more_at_work_than_there_is_room_for() -> None:
     assert len(most) == 8 and max(most) == 2
 
 
+def test_a_slow_model_keeps_the_others_waiting_no_longer_than_patience_lasts() -> None:
+    turns, let_in, done = Turns(1, patience=0.2), list[float](), threading.Event()
+
+    def work() -> None:
+        with turns.turn((0,), _never):
+            let_in.append(time.monotonic())
+            done.wait(5)
+
+    begun = time.monotonic()
+    with turns.turn((9,), _never):
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for one in threads:
+            one.start()
+        until = begun + 5
+        while not let_in and time.monotonic() < until:
+            time.sleep(0.01)
+        assert let_in and let_in[0] - begun >= 0.2
+        time.sleep(0.4)
+        assert len(let_in) == 1, "as many again, and no more"
+    done.set()
+    for one in threads:
+        one.join(5)
+    assert len(let_in) == 2 and not turns._inside
+
+
 def test_who_gives_up_while_waiting_keeps_nobody_from_his_turn() -> None:
     turns, gave_up = Turns(1), threading.Event()
     caught: list[Exception] = []

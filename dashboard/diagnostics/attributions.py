@@ -25,6 +25,8 @@ __all__ = [
     "place_of_row",
     "same_unit",
     "strengths",
+    "the_unit",
+    "unit_title",
     "value_ranks",
 ]
 
@@ -113,6 +115,18 @@ def in_unit(space: OutputSpace, output: object, n: int = 24) -> str:
     """What the values add up to: "probability of yes", "log-odds of yes", "price"."""
     name = shorten(str(output), n)
     return name if space is OutputSpace.TARGET else f"{space.value} of {name}"
+
+
+def the_unit(space: OutputSpace, output: object, n: int = 24) -> str:
+    """The same inside a sentence: "the probability of yes"; a column's name takes no article."""
+    unit = in_unit(space, output, n)
+    return unit if space is OutputSpace.TARGET else f"the {unit}"
+
+
+def unit_title(space: OutputSpace, output: object) -> str:
+    """The same above a column or below an axis; a column's name stays as it is written."""
+    unit = in_unit(space, output)
+    return unit if space is OutputSpace.TARGET else unit[:1].upper() + unit[1:]
 
 
 @dataclass(frozen=True, eq=False)

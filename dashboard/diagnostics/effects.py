@@ -136,7 +136,10 @@ def usable_rows(answers: FloatArray, own: FloatArray, model: str) -> tuple[Any, 
     flat = answers.reshape(len(answers), -1)
     usable = np.isfinite(flat).all(axis=1) & np.isfinite(own)
     if not usable.any():
-        raise NotApplicable(f"{model} answers none of these rows with a finite number.")
+        raise NotApplicable(
+            f"{model} gives no number for any of the rows at some of the values that are tried, so "
+            "no curve can be drawn. It has to answer every value that the column holds."
+        )
     left_out = int((~usable).sum())
     if not left_out:
         return usable, ()

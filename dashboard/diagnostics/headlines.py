@@ -20,8 +20,10 @@ Floats = npt.NDArray[np.floating[Any]]
 
 __all__ = ["headline_explanations", "headline_importances"]
 
-_NAME = 32  # letters of one feature or model inside a headline
+_NAME = 32  # letters of one feature inside a headline
+_MODEL = 44  # of one model: longer than most names that say what a model is
 _ALIKE = 0.6  # Kendall's tau from which two orders of features are called alike
+_ROUNDING = 1e-12  # of a score, which sums in another order make
 _CLEAR = 0.3  # rank correlation from which a direction is named
 
 
@@ -38,6 +40,8 @@ def headline_importances(importances: Sequence[Importance], *, waiting: int = 0)
     if not known:
         raise NotApplicable("No importance was measured yet.")
     parts = [_so_far(len(known), waiting) + _leaders(known, "" if waiting else "models ")]
+    if not any(_relies(one) for one in known):
+        return f"{parts[0]}."
     if len(known) == 1:
         parts += [_shares(known[0]), _ties(known[0])]
     else:
@@ -50,14 +54,27 @@ def _first(one: Importance) -> str:
     return one.features[int(one.order()[0])]
 
 
+def _relies(one: Importance) -> bool:
+    """Whether any importance is more than the rounding of the score that was watched."""
+    most = float(np.nanmax(np.abs(one.values)))
+    score = abs(one.baseline) if np.isfinite(one.baseline) else 0.0
+    return most > _ROUNDING * score
+
+
 def _so_far(n: int, waiting: int) -> str:
     return f"So far ({n} of {n + waiting} models): " if waiting else ""
 
 
 def _leaders(known: Sequence[Importance], models: str) -> str:
     """`All 4 models rely most on x`, or which models on which."""
-    firsts = Counter(_first(one) for one in known)
     names = dict(zip((one.model for one in known), _short(known), strict=True))
+    without = [names[one.model] for one in known if not _relies(one)]
+    if without:
+        verb = "relies" if len(without) == 1 else "rely"
+        none = f"{listing(without)} {verb} on no feature measurably"
+        others = [one for one in known if _relies(one)]
+        return f"{none}; {_leaders(others, '')}" if others else none
+    firsts = Counter(_first(one) for one in known)
     if len(known) == 1:
         order = [known[0].features[at] for at in known[0].order()[:3]]
         return f"{names[known[0].model]} relies most on {listing(_cut(order))}"
@@ -75,7 +92,7 @@ def _leaders(known: Sequence[Importance], models: str) -> str:
 
 
 def _short(known: Sequence[Importance]) -> list[str]:
-    return shorten_all([one.model for one in known], _NAME)
+    return shorten_all([one.model for one in known], _MODEL)
 
 
 def _cut(names: Sequence[str]) -> list[str]:
@@ -111,7 +128,7 @@ def _agreement(known: Sequence[Importance]) -> str:
         return f"They order the features alike ({alike})"
     if least.first == least.second or len(known) == 2:
         return f"Beyond that they differ (rank correlation {number(least.spearman)})"
-    who = listing([shorten(least.first, _NAME), shorten(least.second, _NAME)])
+    who = listing([shorten(least.first, _MODEL), shorten(least.second, _MODEL)])
     return f"{who} differ most (rank correlation {number(least.spearman)})"
 
 
@@ -207,7 +224,7 @@ def _turns(x: Floats, y: Floats) -> bool:
 def _directions(
     users: Sequence[Attributions], feature: str, output: Label | None, every: str
 ) -> str:
-    names = shorten_all([one.model for one in users], _NAME)
+    names = shorten_all([one.model for one in users], _MODEL)
     found: dict[str, list[str]] = {}
     for one, name in zip(users, names, strict=True):
         found.setdefault(_direction(one, feature, output), []).append(name)

@@ -57,7 +57,7 @@ class ImportanceComparison:
     features : all features, the largest mean share first.
     shares : `(n_features, n_importances)`, each column sums to 1; nan where a model lacks it.
     pairs : agreement of each pair.
-    only : label → features that this one uses and no other does, though others have them.
+    only : label → features that this one clearly uses and no other does, though others have them.
     alone : label → features that this one alone has.
     lacking : label → features that two others or more have, and this one has not.
     unused : features that are near zero, or absent, for all.
@@ -128,14 +128,15 @@ def compare_importances(
         raise ParameterError(f"Argument top must be at least 1, got {top}.")
     labels = importance_labels(importances)
     features, shares = _aligned(importances)
-    used = np.stack([_uses(each, features) for each in importances], axis=1)
+    used = np.stack([_among(features, each, ~each.near_zero) for each in importances], axis=1)
+    clear = np.stack([_among(features, each, ~(each.low <= 0)) for each in importances], axis=1)
     pairs = tuple(
         _agreement(labels[i], labels[j], importances[i], importances[j], top)
         for i, j in combinations(range(len(labels)), 2)
     )
     has = ~np.isnan(shares)
     shared = (has.sum(axis=1) > 1)[:, None]
-    only = used & shared & (used.sum(axis=1) == 1)[:, None]
+    only = used & clear & shared & (used.sum(axis=1) == 1)[:, None]
 
     def told(flags: npt.NDArray[np.bool_]) -> dict[str, tuple[str, ...]]:
         return {
@@ -166,13 +167,12 @@ def _aligned(importances: Sequence[Importance]) -> tuple[tuple[str, ...], Floats
     return tuple(everything[at] for at in order), shares[order]
 
 
-def _uses(importance: Importance, features: Sequence[str]) -> npt.NDArray[np.bool_]:
-    used = {
-        name
-        for name, nothing in zip(importance.features, importance.near_zero, strict=True)
-        if not nothing
-    }
-    return np.array([name in used for name in features], dtype=bool)
+def _among(
+    features: Sequence[str], importance: Importance, flags: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Which of all features are flagged among those of one importance."""
+    flagged = {name for name, flag in zip(importance.features, flags, strict=True) if flag}
+    return np.array([name in flagged for name in features], dtype=bool)
 
 
 def _agreement(first: str, second: str, a: Importance, b: Importance, top: int) -> Agreement:

@@ -62,7 +62,7 @@ def _share(value: float, one: Waterfall) -> float | None:
 
 
 def _answer(one: Waterfall, target: str, unit: str) -> str:
-    model = shorten(one.model, 40)
+    model = shorten(one.model, 44)
     now, usual = _share(one.prediction, one), _share(one.base, one)
     above = one.prediction > one.base
     if now is not None and usual is not None:

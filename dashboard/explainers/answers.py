@@ -28,6 +28,7 @@ from ..frames import FrameError, tag_values, untag_values
 
 __all__ = [
     "CLIP",
+    "INFINITE",
     "Asked",
     "Voice",
     "booster_voice",
@@ -40,6 +41,7 @@ FloatArray = npt.NDArray[np.floating[Any]]
 
 # Probabilities of exactly 0 and 1 have no log-odds; they count as this and its complement.
 CLIP = 1e-6
+INFINITE = "whose log-odds are infinite; they count as ±13.8, the log-odds of .999999."
 # How far the sigmoid of a decision value may be from the probability it is the log-odds of.
 SAME = 1e-6
 

@@ -16,6 +16,7 @@ import pandas as pd
 from ..contracts import OutputSpace, Work
 from ..errors import DiagnosticsError, NotApplicable
 from ..sandbox.processes import WorkCancelled
+from .answers import INFINITE
 from .subjects import FloatArray, IntArray, Subject
 
 __all__ = ["LOG_ODDS_BOUND", "Mixer", "Questions", "Stock"]
@@ -234,10 +235,7 @@ class Questions:
         """What has to be said about the answers."""
         if not self.n_clipped:
             return ()
-        return (
-            "Some answers were exactly 0 or 1, whose log-odds are infinite; they count as "
-            f"±{LOG_ODDS_BOUND:.1f}, the log-odds of .999999.",
-        )
+        return (f"Some answers were exactly 0 or 1, {INFINITE}",)
 
 
 # What models said of background rows in a unit, and how long they took for one.

@@ -144,7 +144,8 @@ def permute(
     Header "seconds" of the predict calls; and for the unchanged rows "labels", "kind", "alone",
     "changes" (answers differ when asked twice), "reason". Arrays: scores `(1 + groups,)` of
     the unchanged rows, or scores `(f, repeats)` and `(f, groups)`; nan where the model failed,
-    and then header "failed" holds a sentence for the feature.
+    and then header "failed" holds a sentence for the feature. "answered": how many rows were, of
+    the unchanged ones or, for each feature, of all its shuffled copies.
     """
     trial = _trial(model, tables, arguments)
     if not arguments["columns"]:
@@ -313,6 +314,7 @@ def _shuffled(
     scores = np.full((len(columns), len(lent)), np.nan)
     without = np.full((len(columns), n_groups), np.nan)
     failed: dict[str, str] = {}
+    answered = [0] * len(columns)
     clock = _Clock(work, arguments)
     waiting: dict[int, list[Predictions | None]] = {}
     for (feature, repeat), answer in _each_copy(trial, columns, lent, failed, clock):
@@ -320,11 +322,13 @@ def _shuffled(
         held.append(answer)
         if answer is not None:
             scores[feature, repeat] = trial.score(answer)[0]
+            answered[feature] += answer.n
         if len(held) == len(lent):
             del waiting[feature]
             if all(one is not None for one in held):
                 without[feature] = _without_groups(trial, held, lent, groups, n_groups, work)
-    return {"seconds": clock.seconds, "failed": failed}, [scores, without]
+    header = {"seconds": clock.seconds, "failed": failed, "answered": answered}
+    return header, [scores, without]
 
 
 class _Clock:

@@ -23,7 +23,7 @@ from .arranging import Arrangement, arrangement, summed_back
 from .blocks import NO_NUMBER, Block, PlanAnswer, encode_block, encode_plan
 from .checking import Check, check_result
 from .pipelines import TRIED, known_subject, raw_rows, rows_at
-from .plans import MEASURED
+from .plans import MEASURED, PUT_ASIDE
 from .subjects import Engine, EngineResult, FloatArray, IntArray, Offer, Subject
 
 __all__ = ["explain", "interactions", "plan"]
@@ -225,6 +225,10 @@ def _quickest(offers: Iterable[Offer], game: str) -> Offer | None:
     return min(able, key=lambda o: (not o.exact or _first(o) > PATIENT, _first(o)), default=None)
 
 
+NO_MEMORY = (
+    "it needs more memory than there is. Take fewer background rows, or allow workers more "
+    "(setting worker_memory_mb)"
+)
 GUESSED = "Its time is a guess: a few rows were not finished while it was measured."
 
 
@@ -297,7 +301,7 @@ def _unfinished(offer: Offer, by_row: bool) -> Offer:
 
 
 def _sentence(method: str, why: str) -> str:
-    return f"{method} was put aside: {why}."[:900]
+    return f"{method}{PUT_ASIDE}{why.rstrip('.')}."[:900]
 
 
 # ---- explaining ------------------------------------------------------------------------------
@@ -345,7 +349,7 @@ def _run(engine: Engine, request: Request, work: Work) -> Block | str:
     except (DiagnosticsError, MemoryError) as error:
         if _is_stop(error):
             raise
-        return first_line(error) if str(error) else "it needs more memory than there is"
+        return NO_MEMORY if isinstance(error, MemoryError) else first_line(error)
     except Exception as error:
         if not isinstance(error, _FAILURES):
             raise  # a cancelled operation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from ..wording import listing
 from .blocks import PlanAnswer
 from .subjects import IntArray, Offer
 
-__all__ = ["GAMES", "MEASURED", "SAMPLERS", "ExplainOptions", "Plan", "choose_game"]
+__all__ = ["GAMES", "MEASURED", "PUT_ASIDE", "SAMPLERS", "ExplainOptions", "Plan", "choose_game"]
 
 GAMES = ("auto", "path-dependent", "interventional", "expected gradients")
 # Seconds for the first rows within which exact values of background rows are worth waiting for.
@@ -20,6 +21,7 @@ EQUAL = 0.5
 # Engines that look into no model: any of them can be had for any model that answers.
 SAMPLERS = ("exact", "kernel", "permutation")
 MEASURED = "Its time was measured on some of the rows."
+PUT_ASIDE = " was put aside: "  # between the name of an engine that was tried and the reason
 DOUBT = 3.0  # times as long as estimated is what an engine that was not tried may take
 
 
@@ -135,7 +137,7 @@ class Plan:
         return tuple(
             offer.refusal
             for offer in self.offers
-            if offer.refusal.startswith(f"{offer.method} was put aside")
+            if offer.refusal.startswith(f"{offer.method}{PUT_ASIDE}")
         )
 
     def engines(self, n_rows: int) -> tuple[Offer, ...]:
@@ -186,9 +188,24 @@ def choose_game(found: PlanAnswer, options: ExplainOptions) -> str:
             )
         return options.game
     if not able:
-        said = dict.fromkeys(offer.refusal for offer in found.offers)
-        raise NotApplicable(f"No engine can explain this model. {' '.join(said)[:900]}")
+        raise NotApplicable(f"No engine can explain this model. {_why_none(found.offers)}"[:1_000])
     return _quickest_game(found, able)
+
+
+def _why_none(offers: Sequence[Offer]) -> str:
+    """Why engines that fit the model failed, each reason once; where none fits, why not."""
+    tried = dict[str, tuple[str, list[str]]]()
+    for offer in offers:
+        _, aside, why = offer.refusal.partition(f"{offer.method}{PUT_ASIDE}")
+        if aside:
+            alike = re.sub(r"\d[\d.,]*", "#", why)  # the same but for what was measured
+            tried.setdefault(alike, (why, []))[1].append(offer.method)
+    if not tried:
+        return " ".join(dict.fromkeys(offer.refusal for offer in offers))
+    return " ".join(
+        f"{why[:1].upper()}{why[1:]} Tried: {listing(methods, 4)}."
+        for why, methods in tried.values()
+    )
 
 
 def _game_of_engine(found: PlanAnswer, key: str) -> str:

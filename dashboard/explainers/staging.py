@@ -6,7 +6,7 @@ of them, or a part of one, by how long its engine takes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..contracts import OutputSpace
 from ..wording import count
-from .answers import CLIP
+from .answers import CLIP, INFINITE
 from .blocks import Block
 from .subjects import FloatArray, IntArray
 
@@ -156,6 +156,7 @@ class Collected:
         predictions = np.concatenate([block.predictions for block in self.blocks])
         base = self.blocks[0].base
         shift = max(gap_of_bases(block.base, base) for block in self.blocks)
+        counted = self._counts(space, predictions)
         return {
             "values": np.empty((0, 0, 0)) if self._values is None else self._values[:n],
             "base_values": base,
@@ -167,7 +168,7 @@ class Collected:
             "exact": all(block.exact for block in self.blocks),
             "additivity_error": shift + max(block.additivity_error for block in self.blocks),
             "tolerance": shift + max(block.tolerance for block in self.blocks),
-            "notes": (*self._counts(space, predictions), *self._notes()),
+            "notes": (*counted, *self._notes(counted)),
         }
 
     def _counts(self, space: OutputSpace, predictions: FloatArray) -> tuple[str, ...]:
@@ -184,15 +185,16 @@ class Collected:
             if n and cut:
                 notes.append(
                     f"{count(n)} of {count(self._filled)} rows are answered with a probability of "
-                    f"0 or 1, whose log-odds are infinite; they count as {CLIP:g} and its "
-                    "complement."
+                    f"exactly 0 or 1, {INFINITE}"
                 )
         if self._values is not None and self._values.dtype == np.float32:
             notes.append("So many values are kept in single precision (7 digits).")
         return tuple(notes)
 
-    def _notes(self) -> tuple[str, ...]:
+    def _notes(self, counted: Sequence[str]) -> tuple[str, ...]:
         said = dict.fromkeys(note for block in self.blocks for note in block.notes)
+        if any(note.endswith(INFINITE) for note in counted):
+            said = {note: None for note in said if not note.endswith(INFINITE)}  # said of how many
         shown = tuple(said)[:MOST_NOTES]
         left = len(said) - len(shown)
         return (*shown, f"{count(left)} more notes are not shown.") if left else shown

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..diagnostics.attributions import in_unit
-from ..wording import count, listing, number, percent, plural, quoted, shorten
+from ..diagnostics.attributions import the_unit
+from ..wording import count, listing, number, percent, plural, quoted, shorten, threshold
 
 if TYPE_CHECKING:
     from ..diagnostics.beeswarm import Beeswarm
@@ -94,9 +94,9 @@ def caption_dependence(results: Sequence[Dependence]) -> str:
         at, middle = one.trend["x"].to_numpy(), one.trend["median"].to_numpy()
         low, high = int(middle.argmin()), int(middle.argmax())
         span = float(middle[high] - middle[low])
-        unit = in_unit(one.space, one.output)
+        unit = the_unit(one.space, one.output)
         parts.append(
-            f"{one.model}: the {unit} is typically {number(span)} higher near "
+            f"{one.model}: {unit} is typically {number(span)} higher near "
             f"{_where(one, float(at[high]))} than near {_where(one, float(at[low]))}"
             if span > 0
             else f"{one.model}: {shorten(one.feature, 40)} moves nothing"
@@ -107,6 +107,8 @@ def caption_dependence(results: Sequence[Dependence]) -> str:
 def _where(one: Dependence, place: float) -> str:
     if one.column.kind == "category":
         return quoted(dict(one.ticks).get(place, "missing"))
+    if one.column.kind == "number" and not place.is_integer() and abs(place) < 1_000:
+        return threshold(place)  # three digits, as beside it; `text_of` has four for single rows
     return one.column.text_of(place)
 
 
@@ -169,8 +171,8 @@ def caption_clusters(results: Sequence[ExplanationClusters]) -> str:
         if len(results) > 1:
             shown = [max(shown, key=lambda pair: pair[1].n)]
         words = "; ".join(f"{k}: {_group_words(group)}" for k, group in shown)
-        most = ", of which the largest is" if len(results) > 1 else ":"
-        parts.append(f"{one.model} has {len(one.groups)} groups{most} {words}")
+        most = "; the largest is group" if len(results) > 1 else ":"
+        parts.append(f"{one.model} has {plural(len(one.groups), 'group')}{most} {words}")
     return f"{'. '.join(parts)}."
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from ..contracts import OutputSpace
-from ..diagnostics.attributions import in_unit
+from ..diagnostics.attributions import in_unit, the_unit
 from ..wording import count, number, percent, plural, shorten, shorten_all
 from .attribution_captions import (
     caption_by_class,
@@ -230,7 +230,7 @@ def plot_cohorts(
         caption=caption,
         height=50 + PITCH * len(first.features),
         xaxes=[{**span_axis(one.span, n), **zero_line(theme)} for one in results],
-        x_title=[f"Adds to the {in_unit(one.space, one.output)}, mean" for one in results],
+        x_title=[f"Adds to {the_unit(one.space, one.output)}, mean" for one in results],
         yaxis=feature_axis(first.features, panel_letters(n)),
         hoverdistance=30,
     )
@@ -453,10 +453,10 @@ def _pair_text(one: InteractionMatrix, first: str, second: str, value: float, al
             f"Of rows of equal <i>{first}</i> (or the reverse), <i>{second}</i><br>explains "
             f"{escape(percent(value))} of what still differs"
         )
-    unit = brief(in_unit(one.space, one.output))
+    unit = brief(the_unit(one.space, one.output))
     if alone:
-        return f"<i>{first}</i> alone moves the {unit}<br>by {number(value)} on average"
+        return f"<i>{first}</i> alone moves {unit}<br>by {number(value)} on average"
     return (
-        f"<i>{first}</i> and <i>{second}</i> together move the {unit}<br>by {number(value)} on "
+        f"<i>{first}</i> and <i>{second}</i> together move {unit}<br>by {number(value)} on "
         "average, beyond what each does alone"
     )

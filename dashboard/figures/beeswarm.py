@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from ..diagnostics.attributions import in_unit
+from ..diagnostics.attributions import the_unit
 from ..wording import count, plural
 from .attribution_captions import caption_beeswarm, rows_note
 from .canvas import lying_colorbar
@@ -81,7 +81,7 @@ def plot_beeswarm(
         height=40 + PITCH * len(first.features),
         below=COLOURBAR,
         xaxes=[{**span_axis(one.span, len(swarms)), **zero_line(theme)} for one in swarms],
-        x_title=[f"Adds to the {in_unit(one.space, one.output)}" for one in swarms],
+        x_title=[f"Adds to {the_unit(one.space, one.output)}" for one in swarms],
         yaxis=feature_axis(first.features, panel_letters(len(swarms))),
         hoverdistance=20,
     )
@@ -103,10 +103,10 @@ def _how_to_read(swarms: Sequence[Beeswarm]) -> str:
 
 
 def _sentence(one: Beeswarm) -> str:
-    unit = brief(in_unit(one.space, one.output))
+    unit = brief(the_unit(one.space, one.output))
     return (
         f"Row %{{customdata[0]:,}}, <i>{brief(one.model)}</i>:<br>%{{text}}<br>"
-        f"adds %{{x:+,.3~g}} to the {unit}.<extra></extra>"
+        f"adds %{{x:+,.3~g}} to {unit}.<extra></extra>"
     )
 
 
@@ -222,7 +222,7 @@ def _add_raster(
         f"{plural(int(rows), 'row')} with {text}"
         for rows, text in zip(cells.sizes, _texts(one, targets), strict=True)
     ]
-    unit = brief(in_unit(one.space, one.output))
+    unit = brief(the_unit(one.space, one.output))
     figure.add_trace(
         scatter(
             x=targets.value.astype(np.float32),
@@ -230,7 +230,7 @@ def _add_raster(
             mode="markers",
             text=texts,
             customdata=marks_of(targets.row, targets.feature, model),
-            hovertemplate=f"%{{text}}:<br>about %{{x:+,.3~g}} to the {unit}<br>of "
+            hovertemplate=f"%{{text}}:<br>about %{{x:+,.3~g}} to {unit}<br>of "
             f"<i>{brief(one.model)}</i>. A click takes row %{{customdata[0]:,}}.<extra></extra>",
             name="columns of rows",
             **{**add_targets_style(theme, 14), **where},

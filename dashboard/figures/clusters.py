@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from ..diagnostics.attributions import in_unit
+from ..diagnostics.attributions import the_unit
 from ..wording import count, plural
 from .attribution_captions import caption_clusters, rows_note
 from .attributions import heat, heat_bar
@@ -112,7 +112,7 @@ def _add_clusters(
             x=x.astype(np.float32),
             showscale=model == 0,
             colorbar=heat_bar(
-                f"adds to the {brief(in_unit(one.space, one.output), 30)}", -limit, limit
+                f"adds to {brief(the_unit(one.space, one.output), 30)}", -limit, limit
             ),
             hoverongaps=False,
             name="values",
@@ -153,7 +153,7 @@ def _add_cluster_targets(
     kept = np.isfinite(values)
     at, feature, values = at[kept], feature[kept], values[kept]
     names = [brief(name, 30) for name in one.features]
-    unit = brief(in_unit(one.space, one.output))
+    unit = brief(the_unit(one.space, one.output))
     size = float(np.clip(600 / len(steps), 8, 20))
     figure.add_trace(
         scatter(
@@ -167,7 +167,7 @@ def _add_cluster_targets(
                 )
             ],
             customdata=marks_of(one.rows[at], feature, model),
-            hovertemplate=f"Row %{{customdata[0]:,}}: %{{text}}<br>to the {unit} of "
+            hovertemplate=f"Row %{{customdata[0]:,}}: %{{text}}<br>to {unit} of "
             f"<i>{brief(one.model)}</i>.<extra></extra>",
             name="cells",
             **{**add_targets_style(theme, size), **where},

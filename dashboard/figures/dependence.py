@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import plotly.graph_objects as go
 
-from ..diagnostics.attributions import MISSING, in_unit, value_ranks
+from ..diagnostics.attributions import MISSING, the_unit, value_ranks
 from ..wording import plural, shorten, shorten_all
 from .attribution_captions import caption_dependence, rows_note
 from .beeswarm import value_colorbar
@@ -122,9 +122,9 @@ def _upwards(results: Sequence[Dependence], theme: Theme) -> dict[str, Any]:
         min(0.0, *(float(v.min()) for v in values)),
         max(0.0, *(float(v.max()) for v in values)),
     )
-    units = {in_unit(one.space, one.output) for one in results}
-    unit = units.pop() if len(units) == 1 else "model's own answer"
-    return {**axis(f"Adds to the {shorten(unit, 36)}"), **span_axis(span, 1), **zero_line(theme)}
+    units = {the_unit(one.space, one.output) for one in results}
+    unit = units.pop() if len(units) == 1 else "the model's own answer"
+    return {**axis(f"Adds to {shorten(unit, 36)}"), **span_axis(span, 1), **zero_line(theme)}
 
 
 def _across(results: Sequence[Dependence]) -> list[dict[str, Any]]:
@@ -171,10 +171,10 @@ def _jitter(one: Dependence, rows: Ints) -> Floats:
 
 
 def _sentence(one: Dependence) -> str:
-    unit = brief(in_unit(one.space, one.output))
+    unit = brief(the_unit(one.space, one.output))
     return (
         f"Row %{{customdata[0]:,}}, <i>{brief(one.model)}</i>:<br>%{{text}}<br>"
-        f"adds %{{y:+,.3~g}} to the {unit}.<extra></extra>"
+        f"adds %{{y:+,.3~g}} to {unit}.<extra></extra>"
     )
 
 

@@ -143,7 +143,7 @@ def _scatter_of_two(
         theme,
         subtitle="Each dot is a feature: its share of the whole, in percent. On the line both "
         "agree.",
-        height=380,
+        height=345,
         square=True,
         xaxis={**axis(first), **ticks},
         yaxis={**axis(second), **ticks},
@@ -217,7 +217,7 @@ def plot_rank_flow(
         theme,
         title=models_title("Places", []),
         subtitle=" ".join(
-            [f"1 is the most important. Strong: the place {clearly}.", *_left_out(rows)]
+            [f"1 is most important. Strong lines: the place {clearly}.", *_left_out(rows)]
         ),
         name="places of features",
         alt=caption,
@@ -235,7 +235,7 @@ def plot_rank_flow(
             "side": "top",
             "tickangle": 0,
         },
-        yaxis={**axis("place"), "range": [deepest + 0.6, 0.4], **_whole_ticks(deepest)},
+        yaxis={**axis("Place"), "range": [deepest + 0.6, 0.4], **_whole_ticks(deepest)},
         showlegend=False,
         clickmode="event+select",
     )

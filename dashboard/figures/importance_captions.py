@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _NAME = 40  # letters of one feature inside a sentence
+_MODEL = 44  # of one model
 
 
 def place_words(rank: float, low: float, high: float, n: int) -> str:
@@ -35,7 +36,7 @@ def place_words(rank: float, low: float, high: float, n: int) -> str:
 
 def caption_importances(importances: Sequence[Importance], shown: int, total: int) -> str:
     """Each model's first feature, whether that is clear, and what is folded away."""
-    names = shorten_all(list(importance_labels(importances)), 28)
+    names = shorten_all(list(importance_labels(importances)), _MODEL)
     firsts = {_leader(one) for one in importances}
     if len(importances) > 1 and len(firsts) == 1 and None not in firsts:
         every = "Both" if len(importances) == 2 else f"All {count(len(importances))}"
@@ -127,7 +128,7 @@ def caption_ranks(importances: Sequence[Importance], features: Sequence[str]) ->
 
 def caption_gap(gaps: Sequence[ImportanceGap]) -> str:
     """What helps on training rows and not on others, for each model."""
-    names = shorten_all([gap.model for gap in gaps], 28)
+    names = shorten_all([gap.model for gap in gaps], _MODEL)
     found = [(gap, name) for gap, name in zip(gaps, names, strict=True) if gap.memorised]
     if not found:
         return "No feature helps clearly more on the training rows than on the evaluation rows."

@@ -13,7 +13,7 @@ from ..errors import ParameterError
 from ..wording import count, interval, listing, number, plural
 from .drawn import Trace, scatter
 from .importance_captions import caption_gap
-from .importances import Styles
+from .importances import Styles, unit_words
 from .panels import (
     brief,
     feature_axis,
@@ -62,7 +62,7 @@ def plot_importance_gap(
         styles,
         features=features,
         xaxes=[{**span_axis(span, len(gaps)), **zero_line(theme)} for _ in gaps],
-        x_title=gaps[0].unit or "importance",
+        x_title=unit_words(gaps[0].unit or "importance"),
         yaxis=feature_axis(features, panel_letters(len(gaps)), showgrid=True),
         height=40 + 26 * len(features),
         width=96,

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from ..diagnostics.importance_comparison import importance_labels
 from ..errors import ParameterError
-from ..wording import count, interval, listing, percent, plural
+from ..wording import count, in_sentence, interval, listing, percent, plural
 from .canvas import axis, canvas, models_title
 from .drawn import Trace, add_meta, bar, scatter
 from .importance_captions import (
@@ -149,7 +149,7 @@ def _words(rows: DrawnRows) -> dict[str, Any]:
     parts = {one.part for one in rows.entries} - {""}
     caption = caption_importances(rows.entries, len(rows.features), rows.total)
     return {
-        "title": models_title(listing(titles), [], 72),
+        "title": models_title(listing([*titles[:1], *map(in_sentence, titles[1:])]), [], 72),
         "subtitle": " ".join([_rows_used(rows, parts), *folded_words(rows)]),
         "name": "importances " + " ".join(dict.fromkeys(one.method for one in rows.entries)),
         "alt": f"Importance of {plural(len(rows.features), 'feature')}. {caption}",
@@ -167,9 +167,12 @@ def _rows_used(rows: DrawnRows, parts: set[str]) -> str:
     ]
     level = percent(rows.entries[0].level)
     has = any(not np.isnan(one.low).all() for one in rows.entries)
+    signed = any(one.signs is not None and np.any(one.signs) for one in rows.entries)
     which = f" ({listing(sorted(parts))})" if len(parts) == 1 else ""
     counted = " The others counted in training." if not all(one.n for one in rows.entries) else ""
-    return f"{listing(said)}{which}.{counted}" + (f" Bars: {level} interval." if has else "")
+    bars = f" Bars: {level} interval." if has else ""
+    signs = " + and −: larger values raise or lower the answer." if signed else ""
+    return f"{listing(said)}{which}.{counted}{bars}{signs}"
 
 
 def folded_words(rows: DrawnRows) -> list[str]:
@@ -202,6 +205,10 @@ def _symbols(rows: DrawnRows, looks: Sequence[ModelStyle]) -> list[str]:
     ]
 
 
+def unit_words(unit: str) -> str:
+    return unit[:1].upper() + unit[1:]
+
+
 def _looks(rows: DrawnRows, styles: Styles | None) -> list[ModelStyle]:
     models = list(dict.fromkeys(one.model for one in rows.entries))
     looks = dict(zip(models, looks_of(models, styles), strict=True))
@@ -216,7 +223,7 @@ def _as_dots(rows: DrawnRows, styles: Styles | None, theme: Theme) -> go.Figure:
         height=int(40 + f * max(24, 8 + 13 * m)),
         width=96,
         legend_rows=m if m > 1 else 0,
-        xaxis={**axis(rows.unit), **span_axis(_span(rows), 1), **zero_line(theme)},
+        xaxis={**axis(unit_words(rows.unit)), **span_axis(_span(rows), 1), **zero_line(theme)},
         yaxis=feature_axis(rows.features, 34, showgrid=True),
         showlegend=m > 1,
         clickmode="event+select",
@@ -338,7 +345,7 @@ def _as_columns(rows: DrawnRows, styles: Styles | None, theme: Theme) -> go.Figu
         dict(zip(rows.labels, looks, strict=True)),
         features=rows.features,
         xaxes=[{**span_axis(span, m, air=0.12), **zero_line(theme)} for span in spans],
-        x_title=rows.unit,
+        x_title=unit_words(rows.unit),
         yaxis=feature_axis(rows.features, panel_letters(m)),
         height=40 + 26 * f,
         width=96,

@@ -14,7 +14,7 @@ from ..wording import number, plural, shorten
 from .attributions import heat_bar
 from .drawn import Trace, scatter
 from .panels import Styles, brief, marks_of, panels, panels_title, span_axis
-from .theme import Theme, diverging_scale, ink, translucent
+from .theme import Theme, diverging_scale, ink
 
 if TYPE_CHECKING:
     from ..diagnostics.neighbours import Neighbourhood
@@ -81,9 +81,9 @@ def _limits(results: Sequence[Neighbourhood]) -> list[float]:
 def _kinds(one: Neighbourhood, theme: Theme) -> list[tuple[str, Mask, dict[str, Any]]]:
     both = one.near_features & one.near_reasons
     edge = {"color": ink(theme).text, "width": 1.5}
-    faint = {"color": translucent(ink(theme).rule, 0.7), "width": 0.5}
+    faint = {"color": ink(theme).rule, "width": 1}  # the middle of the colours is the page's own
     return [
-        ("others", ~(one.near_features | one.near_reasons), _look("circle", 5, faint)),
+        ("others", ~(one.near_features | one.near_reasons), _look("circle", 6, faint)),
         ("nearest in values", one.near_features & ~both, _look("circle", 10, edge)),
         ("nearest in reasons", one.near_reasons & ~both, _look("diamond", 10, edge)),
         ("nearest in both", both, _look("star", 14, edge)),
@@ -162,7 +162,7 @@ def caption_neighbours(results: Sequence[Neighbourhood]) -> str:
         answers = low if low == high else f"{low} to {high}"
         both = int((one.near_features & one.near_reasons).sum())
         parts.append(
-            f"{shorten(one.model, 40)} answers {number(one.answer)} here and {answers} for the "
+            f"{shorten(one.model, 44)} answers {number(one.answer)} here and {answers} for the "
             f"{plural(one.k, 'row')} nearest in values, of which {both or 'none'} "
             f"{'is' if both == 1 else 'are'} among the nearest in reasons too"
         )

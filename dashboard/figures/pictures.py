@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from ..diagnostics.attributions import in_unit
+from ..diagnostics.attributions import the_unit
 from ..errors import ParameterError
 from ..wording import count, listing, number, plural, shorten, shorten_all
 from .canvas import canvas, lying_colorbar, model_title, number_ticks
@@ -89,7 +89,7 @@ def _question(one: Picture, where: str) -> str:
 
 def _subtitle(pictures: Sequence[Picture]) -> str:
     methods = list(dict.fromkeys(one.method for one in pictures))
-    units = list(dict.fromkeys(in_unit(one.space, one.output) for one in pictures))
+    units = list(dict.fromkeys(the_unit(one.space, one.output) for one in pictures))
     scale = ""
     if len(pictures) > 1:
         scale = ", on one scale" if len(units) == 1 else ", each on its own scale"
@@ -98,7 +98,7 @@ def _subtitle(pictures: Sequence[Picture]) -> str:
     if pictures[0].n_rows > 1:
         rows = "For each model, the mean of its tenth of rows with the highest answers\n"
     return (
-        f"{rows}What adds to the {listing(units, 4)}{scale}\nBlue raises, orange lowers.{line} "
+        f"{rows}What adds to {listing(units, 4)}{scale}\nBlue raises, orange lowers.{line} "
         f"{methods[0] if len(methods) == 1 else ''}"
     )
 
@@ -121,14 +121,14 @@ def heat_scale() -> list[list[Any]]:
 def _sentences(one: Picture) -> list[str]:
     """One for each cell of the heat, in row order."""
     heat, spread = one.heat.reshape(-1), one.heat_spread.reshape(-1)
-    unit = escape(in_unit(one.space, one.output))
+    unit = escape(the_unit(one.space, one.output))
     names = _places(one)
     found = []
     for name, cell, value, reach in zip(names, _cell_texts(one), heat, spread, strict=True):
         verb = "raises" if value > 0 else "lowers" if value < 0 else "does not move"
         by = f" by {number(abs(value))}" if value else ""
         give = f" (± {number(reach)})" if reach > 0 else ""
-        found.append(f"{name}{cell}<br>{verb} the {unit}{by}{give}")
+        found.append(f"{name}{cell}<br>{verb} {unit}{by}{give}")
     return found
 
 
@@ -359,7 +359,7 @@ def _plot_sequences(pictures: Sequence[Picture], styles: Styles | None, theme: T
         xaxes=[{"range": [0.4, n + 0.6], "dtick": max(1, math.ceil(n / 8))} for _ in pictures],
         x_title="Step",
         yaxis={
-            "title": {"text": shorten(f"Adds to the {in_unit(first.space, first.output)}", 40)},
+            "title": {"text": shorten(f"Adds to {the_unit(first.space, first.output)}", 40)},
             "range": [-1.08 * top, 1.08 * top],
             **number_ticks(-1.08 * top, 1.08 * top),
             **zero_line(theme),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from ..diagnostics.attributions import in_unit
+from ..diagnostics.attributions import the_unit
 from ..errors import ParameterError
 from ..wording import interval, number, percent, plural, shorten
 from .canvas import axis, canvas, models_title, number_ticks
@@ -45,7 +45,7 @@ def plot_surrogates(
     rules = _rules(shown, limit)
     names = [one.model for one in shown]
     caption = caption_surrogates(shown)
-    unit = in_unit(shown[0].space, shown[0].output)
+    unit = the_unit(shown[0].space, shown[0].output)
     figure = canvas(
         theme,
         width=76,
@@ -59,7 +59,7 @@ def plot_surrogates(
         height=60 + ROW_HEIGHT * max(1, len(rules)),
         legend_rows=len(names),
         clickmode="event+select",
-        xaxis=axis(f"What the rule adds to the {unit}", **_span(shown)),
+        xaxis=axis(f"What the rule adds to {unit}", **_span(shown)),
         yaxis=feature_axis(list(rules), 30),
     )
     features = list(rules.values())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from ..diagnostics.attributions import in_unit
+from ..diagnostics.attributions import the_unit, unit_title
 from ..wording import number, percent, plural, shorten, shorten_all
 from .attribution_captions import caption_decision_paths, caption_waterfalls
 from .drawn import bar, scatter
@@ -70,7 +70,7 @@ def plot_waterfalls(
         above=22,
         below=10,
         xaxes=[span_axis(one.span, n, (0.1, 0.15, 0.22, 0.3)[min(n, 4) - 1]) for one in waterfalls],
-        x_title=[_sentence_case(in_unit(one.space, one.output)) for one in waterfalls],
+        x_title=[unit_title(one.space, one.output) for one in waterfalls],
         yaxis={
             **feature_axis(labels, 60),
             "ticktext": labels,
@@ -87,16 +87,13 @@ def plot_waterfalls(
     return figure
 
 
-def _sentence_case(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _how(waterfalls: Sequence[Waterfall]) -> str:
     methods = list(dict.fromkeys(one.method for one in waterfalls))
     parts = [shorten(methods[0], 50)] if len(methods) == 1 else []
     if not all(one.exact for one in waterfalls):
         parts.append(f"whiskers: {percent(waterfalls[0].level)} interval of sampled steps")
-    return "; ".join(parts) or "Every step is exact; how it was computed stands below"
+    said = "; ".join(parts)
+    return said[:1].upper() + said[1:] or "Every step is exact; how it was computed stands below"
 
 
 def _labels(waterfalls: Sequence[Waterfall]) -> list[str]:
@@ -215,13 +212,14 @@ def _step_label(
 
 
 def _hover(one: Waterfall, feature: int, text: str) -> str:
-    unit = brief(in_unit(one.space, one.output))
+    unit = brief(the_unit(one.space, one.output))
     if feature < 0:
-        return f"{plural(one.n_rest, 'other feature')} together:<br>{text} to the {unit}."
+        rest, verb = plural(one.n_rest, "other feature"), "add" if one.n_rest > 1 else "adds"
+        return f"<i>{brief(one.model)}</i>:<br>{rest} {verb} {text} to {unit}."
     name, cell = brief(one.features[feature], 40), brief(one.cells[feature], 40)
     reach = float(one.spread[feature])
     spread = f"<br>({percent(one.level)} interval ± {number(reach)})" if reach > 0 else ""
-    return f"<i>{name}</i> = {cell}:<br>{text} to the {unit}{spread}."
+    return f"<i>{brief(one.model)}</i>, {name} = {cell}:<br>adds {text} to {unit}{spread}."
 
 
 def _add_links(figure: go.Figure, one: Waterfall, where: dict[str, str], theme: Theme) -> None:
@@ -316,7 +314,7 @@ def plot_decision_paths(
         caption=caption,
         height=60 + 26 * len(steps),
         xaxes=[span_axis(one.span, n) for one in results],
-        x_title=[_sentence_case(in_unit(one.space, one.output)) for one in results],
+        x_title=[unit_title(one.space, one.output) for one in results],
         yaxis=feature_axis(steps, panel_letters(n)),
         hoverdistance=20,
     )

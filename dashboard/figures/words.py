@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ..contracts import Label
-from ..diagnostics.attributions import in_unit
+from ..diagnostics.attributions import in_unit, the_unit
 from ..wording import count, listing, number, percent, plural, shorten
 from .canvas import models_title, number_ticks
 from .drawn import Trace, bar
@@ -109,7 +109,7 @@ def plot_words(
             for _ in explanations
         ],
         x_title=[
-            f"Adds to the {in_unit(one.space, one.output_names[one.place(output)])}"
+            f"Adds to {the_unit(one.space, one.output_names[one.place(output)])}"
             for one in explanations
         ],
         yaxis=feature_axis([_quoted(word) for word in words], 26),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,7 +27,7 @@ from ..explainers.permutation import truth
 from ..frames import Frame, FrameError, plain_text
 from ..sandbox.processes import tell_progress
 from ..settings import get_settings
-from ..wording import count, in_sentence, number, plural, shorten
+from ..wording import count, in_sentence, listing, number, plural, shorten
 from .measuring import (
     OF_LABELS,
     Feature,
@@ -191,7 +191,7 @@ class _Permuting:
     def all_features(self) -> _Shuffled:
         """The scores of every feature, from the store where it has them."""
         f, r = len(self.features), self.n_repeats
-        found = _Shuffled(np.full((f, r), np.nan), np.full((f, self.n_groups), np.nan))
+        found = _Shuffled(np.full((f, r), np.nan), np.full((f, self.n_groups), np.nan), [0] * f)
         blocks = self._blocks()
         todo = [at for block in blocks if not self._recall(block, found) for at in block]
         n_known, size, began = f - len(todo), 1, time.monotonic()
@@ -217,7 +217,7 @@ class _Permuting:
         columns = [list(self.features[at].columns) for at in these]
         shape = (len(these), self.n_repeats, self.n_groups)
         got = self._ask(columns, lambda frame: _read_shuffled(frame, *shape), done)
-        found.scores[these], found.without[these] = got[:2]
+        found.take(these, got)
         for place, sentence in got[2].items():
             found.failed[self.features[these[place]].name] = sentence
 
@@ -230,23 +230,33 @@ class _Permuting:
         got = self.kept.recall(self._block_key(block), lambda frame: _read_shuffled(frame, *shape))
         if got is None:
             return False
-        found.scores[block], found.without[block] = got[:2]
+        found.take(block, got)
         return True
 
     def _keep(self, block: list[int], found: _Shuffled) -> None:
         """Keep a finished block; what failed is tried again next time."""
         if not any(self.features[at].name in found.failed for at in block):
             arrays = [found.scores[block], found.without[block]]
-            self.kept.keep(self._block_key(block), {"failed": {}}, arrays)
+            header = {"failed": {}, "answered": [found.answered[at] for at in block]}
+            self.kept.keep(self._block_key(block), header, arrays)
+
+
+_Read = tuple[Floats, Floats, dict[int, str], list[int]]
 
 
 @dataclass(frozen=True, eq=False)
 class _Shuffled:
-    """Scores `(f, repeats)`, `(f, groups)`, and feature → why it has none."""
+    """Scores `(f, repeats)`, `(f, groups)`, answered rows `(f,)`, feature → why it has none."""
 
     scores: Floats
     without: Floats
+    answered: list[int]
     failed: dict[str, str] = field(default_factory=dict)
+
+    def take(self, these: list[int], got: _Read) -> None:
+        self.scores[these], self.without[these] = got[:2]
+        for at, answered in zip(these, got[3], strict=True):
+            self.answered[at] = answered
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,17 +296,19 @@ def _read_unchanged(frame: Frame, n_groups: int) -> _Unchanged:
     )
 
 
-def _read_shuffled(
-    frame: Frame, n_features: int, n_repeats: int, n_groups: int
-) -> tuple[Floats, Floats, dict[int, str]]:
+def _read_shuffled(frame: Frame, n_features: int, n_repeats: int, n_groups: int) -> _Read:
     check_arrays(frame.arrays, [(n_features, n_repeats), (n_features, n_groups)])
     failed = frame.header.get("failed")
     if not isinstance(failed, dict) or not set(failed) <= {str(k) for k in range(n_features)}:
         raise FrameError("The answer does not say which features failed.")
+    answered = frame.header.get("answered")
+    if not isinstance(answered, list) or [type(n) for n in answered] != [int] * n_features:
+        raise FrameError("The answer does not say how many rows were answered.")
     return (
         np.asarray(frame.arrays[0], dtype=np.float64),
         np.asarray(frame.arrays[1], dtype=np.float64),
         {int(at): plain_text(sentence, 500) for at, sentence in failed.items()},
+        answered,
     )
 
 
@@ -306,6 +318,11 @@ def _start(
     """Measure on a few rows, choose how many rows there is time for, score them unchanged."""
     task = run.evalset.target.task
     chosen = metric_for(metric, task)
+    if len(order) < 2:
+        raise NotApplicable(
+            "Shuffling exchanges values among rows and needs at least 2; there is 1. Open data "
+            "with more rows."
+        )
     keep = _rows_of(run, order, chosen, seconds)
     if len(keep) < len(order):
         run.notes.append(
@@ -415,9 +432,6 @@ def _permuted(
         deviations = np.sqrt(freedom) * (left - left.mean(axis=0))
         reach = stdtrit(freedom, (1 + level) / 2) * np.sqrt((deviations**2).mean(axis=0))
         low, high = values - reach, values + reach
-    notes = [*run.notes]
-    for feature, sentence in shuffled.failed.items():
-        notes.append(f"{shorten(feature, 60)} could not be shuffled: {sentence}")
     return Importance(
         model=name,
         method="permutation",
@@ -441,6 +455,22 @@ def _permuted(
             f"{count(len(run.at))} of {plural(run.evalset.n, 'row')}, "
             f"{plural(run.n_repeats, 'repeat')}; {metric.title} is "
             f"{number(float(found.scores[0]))} with nothing shuffled.",
-            *notes,
+            *run.notes,
+            *_left_out(run, found, shuffled),
         ),
     )
+
+
+def _left_out(run: _Permuting, found: _Unchanged, shuffled: _Shuffled) -> Iterator[str]:
+    """Which features have no value, or one of fewer rows than the unchanged ones."""
+    for feature, sentence in shuffled.failed.items():
+        yield f"{shorten(feature, 60)} could not be shuffled: {sentence}"
+    n, lost = len(run.at) * run.n_repeats, list[str]()
+    for one, answered in zip(run.features, shuffled.answered, strict=True):
+        if one.name not in shuffled.failed and answered < found.answered * run.n_repeats:
+            lost.append(f"{shorten(one.name, 60)} ({count(n - answered)} of {count(n)})")
+    if lost:
+        yield (
+            "The model gives no number for some of the rows once these are shuffled; they are "
+            f"left out: {listing(lost, 5)}."
+        )
