@@ -188,11 +188,13 @@ def problem_of(state: AppState, entry: ModelEntry) -> str | None:
 
 
 def answers(state: AppState) -> Answers:
-    """Predictions of the shown models; models that fail are listed with their reason."""
+    """Predictions of the shown models that have answered; those that failed with their reason."""
     evalset = state.need_evalset()
     raws: dict[str, RawPredictions] = {}
     failed: list[Failure] = []
     for entry in state.shown:
+        if not (entry.stopped or asked(state, entry).done):
+            continue  # the page has shown that it is still at work
         raw = _raw(state, entry)
         if isinstance(raw, str):
             failed.append(Failure(entry.name, raw))

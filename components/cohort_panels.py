@@ -103,8 +103,7 @@ def _choose_group(state: AppState, column: str, groups: Mapping[str, Any], place
 
 def _wrong(state: AppState, rows: Any) -> dict[str, Any]:
     """Which of the explained rows are answered wrongly, by each model and by all."""
-    progress.wait_for_answers(state)
-    answers = cached.answers(state)
+    answers = progress.answered(state)
     try:
         cuts = operating_thresholds(state, answers)
         models = ((one.name, one.digest(), cuts.get(one.name)) for one in answers.predictions)

@@ -82,6 +82,11 @@ class Job(Generic[T]):
         return self._finished.is_set()
 
     @property
+    def succeeded(self) -> bool:
+        """Whether it is done and gave what was asked for."""
+        return self.done and self._error is None
+
+    @property
     def seconds(self) -> float:
         """Since it began."""
         return time.monotonic() - self._started

@@ -7,6 +7,7 @@ interrupts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,11 +20,13 @@ from components.entries import Waiting
 from components.jobs import Job
 from components.markup import plain
 from components.state import AppState, ModelEntry, forget_widgets
+from dashboard.evaluation import Answers
 from dashboard.settings import get_settings
 from dashboard.wording import plural, shorten
 
 __all__ = [
     "Row",
+    "answered",
     "begin",
     "follow",
     "has_browser",
@@ -31,7 +34,6 @@ __all__ = [
     "show_questions",
     "show_reading",
     "stop_here",
-    "wait_for_answers",
     "wait_here",
 ]
 
@@ -40,6 +42,7 @@ _POLL = 0.5
 _LINE = 84  # signs of what is at work that fit into a line
 _BARS = (92, 71, 64, 52, 45, 31, 27, 16, 12, 7)  # percent: a chart that is not there yet
 _LINGERING = 2  # parts of a question or a message beyond the first
+_PATIENCE = 20.0  # seconds for a model that others wait for
 _SILENT = 0.3  # what is done by then is not worth a line that flashes
 
 
@@ -233,32 +236,57 @@ def _show_coming(coming: str) -> None:
 # -- answers ------------------------------------------------------------------------------------
 
 
-def wait_for_answers(state: AppState) -> None:
-    """Wait until every shown model has answered; the page has nothing to show before that.
+def answered(state: AppState, patience: float | None = None) -> Answers:
+    """What the shown models answer; the page has nothing to show before the first of them.
+
+    Whoever takes longer than `patience` seconds holds up nobody: the page goes on with the others,
+    tells who is still at work, and is drawn anew when that is done. Default: as long as a person
+    waits; without a browser, which could be drawn anew, for ever.
+    """
+    if patience is None:
+        patience = _PATIENCE if has_browser() else math.inf
+    late = _wait_for_answers(state, patience)
+    with st.container():
+        if late:
+            _in_its_own_place(late, partial(_draw_late, late, len(state.shown)))
+    return cached.answers(state)
+
+
+def _wait_for_answers(state: AppState, patience: float) -> list[Row]:
+    """Rows of those that are still at work.
 
     Each step calls Streamlit, which is where a click or a change of page breaks in.
     """
     jobs = [(entry, cached.asked(state, entry)) for entry in state.shown if not entry.stopped]
     place, tick = st.empty(), st.empty()
     bars: list[tuple[Job[Any], Any]] = []
-    while slow := next((job for _, job in jobs if not job.done), None):
-        slow.wait(_STEP)
+    while slow := [job for _, job in jobs if not job.done]:
+        if any(job.succeeded for _, job in jobs) and min(one.seconds for one in slow) > patience:
+            break
+        slow[0].wait(_STEP)
         tick.empty()
-        if not bars and not slow.done and slow.seconds > _SILENT:
+        if not bars and not slow[0].done and slow[0].seconds > _SILENT:
             with place.container():
                 bars = _draw_jobs(jobs)
         for job, bar in bars:
             if not job.done:
                 _draw(job, bar)
     place.empty()
+    return [_row_of(entry, job, f"late-{entry.key}") for entry, job in jobs if job in slow]
+
+
+def _row_of(entry: ModelEntry, job: Job[Any], key: str) -> Row:
+    return Row(job, key, partial(_stop, entry, job), lambda: entry.stopped)
+
+
+def _draw_late(rows: Sequence[Row], n: int) -> None:
+    st.caption(f"{n - len(rows)} of {plural(n, 'model')} so far; the rest joins when it is done.")
+    for row in rows:
+        row.show()
 
 
 def _draw_jobs(jobs: list[tuple[ModelEntry, Job[Any]]]) -> list[tuple[Job[Any], Any]]:
-    bars = [
-        (job, Row(job, entry.key, partial(_stop, entry, job)).show())
-        for entry, job in jobs
-        if not job.done
-    ]
+    bars = [(job, _row_of(entry, job, entry.key).show()) for entry, job in jobs if not job.done]
     for _ in range(get_settings().max_models - len(bars)):
         st.empty()  # in the place of rows of the run before, which would linger
     return bars

@@ -3,7 +3,6 @@
 import streamlit as st
 
 from components import (
-    cached,
     leading,
     loading,
     panels,
@@ -19,8 +18,7 @@ loading.show_link_problems(session)
 panels.needs(session)
 answer = st.container()
 with panels.guard_page("The rows"):
-    progress.wait_for_answers(session)
-    answers = cached.answers(session)
+    answers = progress.answered(session)
     panels.show_failures(answers.failures)
     leading.arrive(session, leading.ROWS)
     row = picking_panels.choose_row(session, answers)

@@ -2,15 +2,14 @@
 
 import streamlit as st
 
-from components import cached, comparing, loading, panels, progress, state
+from components import comparing, loading, panels, progress, state
 
 session = state.app_state()
 st.title("Where does each model go wrong?")
 loading.show_link_problems(session)
 panels.needs(session)
 with panels.guard_page("The comparison"):
-    progress.wait_for_answers(session)
-    answers = cached.answers(session)
+    answers = progress.answered(session)
     panels.show_failures(answers.failures)
     panels.needs_answers(answers)
     comparing.compare(session, answers)

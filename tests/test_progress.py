@@ -103,6 +103,15 @@ def test_slow_work_is_told_cancelled_and_freezes_nothing(
     expect(main.get_by_text("was cancelled")).to_be_visible()
     expect(_button(page, "ask")).to_be_visible()
     page.screenshot(path=screenshots / "asking-cancelled.png")
+    _button(page, "ask").click()  # again; after a while the page goes on without it
+    expect(main.get_by_text("1 of 2 models so far")).to_be_visible(timeout=60_000)
+    expect(page.locator("table.sl-scores")).to_be_visible(timeout=30_000)
+    expect(main.get_by_text("was cancelled")).to_have_count(0)
+    expect(main.get_by_text("Asking asking")).to_be_visible()
+    page.screenshot(path=screenshots / "asking-late.png")
+    _button(page, "cancel-late").click()
+    expect(main.get_by_text("was cancelled")).to_be_visible(timeout=30_000)
+    expect(page.locator("table.sl-scores")).to_be_visible()
     _button(sidebar, "cancel").click()
     expect(_button(sidebar, "cancel")).to_have_count(0)  # gone with the work
     _go(page, "Home")
