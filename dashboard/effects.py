@@ -19,6 +19,7 @@ from .diagnostics.effects import (
     Told,
     compute_accumulated_effect,
     compute_partial_dependence,
+    usable_rows,
 )
 from .diagnostics.intervals import check_level
 from .diagnostics.local_surrogates import Fit, LocalSurrogate, compute_surrogate, rule_of
@@ -227,18 +228,8 @@ def _accumulate(
     grid: EffectGrid, ends: Ints, changed: Floats, own: Floats, rows: Ints, told: Told
 ) -> FeatureEffect:
     """Changes over the steps that each row takes; a step to where it stands is none."""
-    usable = np.isfinite(changed).all(axis=1) & np.isfinite(own)
-    if not usable.any():
-        raise NotApplicable(
-            f"{told.model} gives no number for any of the rows at some of the values that are "
-            "tried, so no curve can be drawn. It has to answer every value that the column holds."
-        )
-    if not usable.all():
-        note = (
-            f"{plural(int((~usable).sum()), 'row')} of {count(len(usable))} left out: "
-            f"{told.model} gives no finite number for some values there."
-        )
-        told = replace(told, notes=(*told.notes, note))
+    usable, notes = usable_rows(changed, own, told.model)
+    told = replace(told, notes=(*told.notes, *notes))
     ends, changed = ends[usable], changed[usable]
     taken = np.diff(ends, axis=1) == 1
     return compute_accumulated_effect(
