@@ -5,6 +5,7 @@ Columns stay in the model's own order and direction; `arranging` turns them to t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,7 +42,10 @@ FloatArray = npt.NDArray[np.floating[Any]]
 
 # Probabilities of exactly 0 and 1 have no log-odds; they count as this and its complement.
 CLIP = 1e-6
-INFINITE = "whose log-odds are infinite; they count as ±13.8, the log-odds of .999999."
+INFINITE = (
+    f"whose log-odds are infinite; they count as ±{math.log(1 / CLIP - 1):.1f}, the log-odds of "
+    f"{f'{1 - CLIP:g}'[1:]}."
+)
 # How far the sigmoid of a decision value may be from the probability it is the log-odds of.
 SAME = 1e-6
 
