@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from threading import Lock, RLock
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner.exec_code import modified_sys_path
+from streamlit.runtime.state import SafeSessionState
 
 __all__ = [
     "close_races",
@@ -23,6 +25,7 @@ __all__ = [
     "keeping_addresses",
     "leave_the_path",
     "of_the_page_at_hand",
+    "one_run_at_a_time",
 ]
 
 _ADDRESSES = "file_urls_response"
@@ -36,6 +39,7 @@ def close_races() -> None:
             AppSession.request_rerun
         )
         modified_sys_path.__enter__ = leave_the_path  # type: ignore[method-assign]
+        one_run_at_a_time(SafeSessionState)
 
 
 def keeping_addresses(clear: Callable[..., None]) -> Callable[..., None]:
@@ -83,6 +87,51 @@ def of_the_page_at_hand(request_rerun: Callable[..., None]) -> Callable[..., Non
         request_rerun(self, client_state)
 
     return request_of_this_page
+
+
+class _Runs:
+    """What the runs of one session share: one lock, and how many have begun."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.begun = 0
+
+
+def one_run_at_a_time(safe: type[SafeSessionState]) -> None:
+    """Let the runs of one session share the lock on its state, and a run's end only its own.
+
+    A click begins a run in a thread of its own while the one before goes on to where it can stop.
+    Each run has a lock of its own, so both change one dictionary ("dictionary changed size during
+    iteration": the page shows an error), and the end of the old run takes back the new one's click.
+    """
+    init, begin, end = safe.__init__, safe.on_script_will_rerun, safe.on_script_finished
+    at_hand: WeakValueDictionary[int, _Runs] = WeakValueDictionary()
+    finding = Lock()
+
+    @wraps(init)
+    def sharing(self: Any, state: Any, *rest: Any, **named: Any) -> None:
+        init(self, state, *rest, **named)
+        with finding:  # a state lives at least as long as the runs that are found under its id
+            runs = at_hand.setdefault(id(state), _Runs())
+        for name, value in {"_lock": runs.lock, "_runs": runs, "_number": 0}.items():
+            object.__setattr__(self, name, value)
+
+    @wraps(begin)
+    def beginning(self: Any, *given: Any, **named: Any) -> None:
+        with self._lock:
+            self._runs.begun += 1
+            object.__setattr__(self, "_number", self._runs.begun)
+            begin(self, *given, **named)
+
+    @wraps(end)
+    def ending(self: Any, *given: Any, **named: Any) -> None:
+        with self._lock:
+            if self._number in (0, self._runs.begun):  # 0: it has not begun, it makes room
+                end(self, *given, **named)
+
+    safe.__init__ = sharing  # type: ignore[method-assign]
+    safe.on_script_will_rerun = beginning  # type: ignore[method-assign]
+    safe.on_script_finished = ending  # type: ignore[method-assign]
 
 
 def leave_the_path(self: modified_sys_path) -> None:

@@ -6,21 +6,26 @@ import ast
 import inspect
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.fragment import MemoryFragmentStorage
 from streamlit.runtime.scriptrunner.exec_code import modified_sys_path
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests
+from streamlit.runtime.state import SafeSessionState, SessionState
+from streamlit.runtime.state.common import WidgetMetadata
 
 from components import races
-from components.races import close_races, of_the_page_at_hand
+from components.races import close_races, of_the_page_at_hand, one_run_at_a_time
 
 APP = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"
 
@@ -203,6 +208,93 @@ def test_streamlit_still_moves_the_path() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.split() == ["True"]
+
+
+BUTTON = "$$ID-button-None"
+
+
+def _button() -> WidgetMetadata[bool]:
+    return WidgetMetadata(id=BUTTON, deserializer=bool, serializer=bool, value_type="trigger_value")
+
+
+def _clicked() -> WidgetStates:
+    states = WidgetStates()
+    states.widgets.add(id=BUTTON, trigger_value=True)
+    return states
+
+
+@pytest.fixture(params=["closed", "as it is"])
+def runs(request: pytest.FixtureRequest) -> Iterator[tuple[str, SessionState, Any]]:
+    """Which it is, a session's state, a maker of runs: with the gap closed, and Streamlit's own."""
+    own = {
+        name: inspect.unwrap(getattr(SafeSessionState, name))
+        for name in ("__init__", "on_script_will_rerun", "on_script_finished")
+    }
+    Run = type("Run", (SafeSessionState,), own)
+    if request.param == "closed":
+        one_run_at_a_time(Run)
+    state = SessionState()
+    yield request.param, state, lambda: Run(state, lambda: None)
+
+
+def test_the_end_of_a_run_leaves_the_click_of_the_next_one(runs: Any) -> None:
+    """The second of the two guards the patch: when it fails, Streamlit keeps the click itself."""
+    kind, state, run = runs
+    before, after = run(), run()
+    before.on_script_will_rerun(WidgetStates())
+    before.register_widget(_button(), None)
+    after.on_script_will_rerun(_clicked())
+    before.on_script_finished(frozenset())
+    after.register_widget(_button(), None)
+    kept = kind == "closed"
+    assert bool(state._new_widget_state.get(BUTTON, False)) is kept
+    after.on_script_finished(frozenset({BUTTON}))
+    assert state._new_widget_state[BUTTON] is False  # its own end does take it back
+
+
+def test_a_new_page_still_makes_room_before_it_begins(runs: Any) -> None:
+    _, state, run = runs
+    before, after = run(), run()
+    before.on_script_will_rerun(_clicked())
+    before.register_widget(_button(), None)
+    after.on_script_finished(frozenset())
+    assert state._new_widget_state[BUTTON] is False
+
+
+def test_two_runs_never_change_the_state_at_once(runs: Any) -> None:
+    """One reads a value that takes long to understand; the other begins meanwhile."""
+    kind, _, run = runs
+    reading, go_on, begun = Event(), Event(), Event()
+
+    def slow(value: Any) -> Any:
+        reading.set()
+        assert go_on.wait(20)
+        return value
+
+    slow_one = WidgetMetadata("slow", slow, bool, value_type="bool_value")
+    before, after = run(), run()
+
+    def begin() -> None:
+        after.on_script_will_rerun(WidgetStates())
+        begun.set()
+
+    threads = Thread(target=before.register_widget, args=(slow_one, None)), Thread(target=begin)
+    threads[0].start()
+    assert reading.wait(20)
+    threads[1].start()
+    waited = not begun.wait(0.5 if kind == "closed" else 20)
+    go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert waited is (kind == "closed")
+    assert begun.is_set()
+
+
+def test_sessions_do_not_wait_for_each_other() -> None:
+    close_races()
+    one, two = (SafeSessionState(SessionState(), lambda: None) for _ in range(2))
+    assert one._lock is not two._lock
+    assert SafeSessionState(one._state, lambda: None)._lock is one._lock
 
 
 def test_controls_that_follow_the_state_begin_with_its_value() -> None:
