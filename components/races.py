@@ -119,14 +119,16 @@ def one_run_at_a_time(safe: type[SafeSessionState]) -> None:
     @wraps(begin)
     def beginning(self: Any, *given: Any, **named: Any) -> None:
         with self._lock:
-            self._runs.begun += 1
-            object.__setattr__(self, "_number", self._runs.begun)
+            if "_runs" in vars(self):  # all but the run that closes the gap
+                self._runs.begun += 1
+                object.__setattr__(self, "_number", self._runs.begun)
             begin(self, *given, **named)
 
     @wraps(end)
     def ending(self: Any, *given: Any, **named: Any) -> None:
         with self._lock:
-            if self._number in (0, self._runs.begun):  # 0: it has not begun, it makes room
+            followed = "_runs" in vars(self) and self._number != self._runs.begun
+            if not followed or self._number == 0:  # 0: it has not begun, it makes room
                 end(self, *given, **named)
 
     safe.__init__ = sharing  # type: ignore[method-assign]

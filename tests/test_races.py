@@ -223,14 +223,18 @@ def _clicked() -> WidgetStates:
     return states
 
 
-@pytest.fixture(params=["closed", "as it is"])
-def runs(request: pytest.FixtureRequest) -> Iterator[tuple[str, SessionState, Any]]:
-    """Which it is, a session's state, a maker of runs: with the gap closed, and Streamlit's own."""
+def _streamlits_own() -> Any:
     own = {
         name: inspect.unwrap(getattr(SafeSessionState, name))
         for name in ("__init__", "on_script_will_rerun", "on_script_finished")
     }
-    Run = type("Run", (SafeSessionState,), own)
+    return type("Run", (SafeSessionState,), own)
+
+
+@pytest.fixture(params=["closed", "as it is"])
+def runs(request: pytest.FixtureRequest) -> Iterator[tuple[str, SessionState, Any]]:
+    """Which it is, a session's state, a maker of runs: with the gap closed, and Streamlit's own."""
+    Run = _streamlits_own()
     if request.param == "closed":
         one_run_at_a_time(Run)
     state = SessionState()
@@ -288,6 +292,18 @@ def test_two_runs_never_change_the_state_at_once(runs: Any) -> None:
         thread.join(20)
     assert waited is (kind == "closed")
     assert begun.is_set()
+
+
+def test_the_run_that_closes_the_gap_ends_as_usual() -> None:
+    """The app closes it in its first run, which was made before."""
+    Run = _streamlits_own()
+    state = SessionState()
+    first: Any = Run(state, lambda: None)
+    one_run_at_a_time(Run)
+    first.on_script_will_rerun(_clicked())
+    first.register_widget(_button(), None)
+    first.on_script_finished(frozenset())
+    assert state._new_widget_state[BUTTON] is False
 
 
 def test_sessions_do_not_wait_for_each_other() -> None:
