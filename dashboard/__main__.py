@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .command_progress import telling
 from .errors import DiagnosticsError, ParameterError
 from .learning_command import add_learning, study_and_write
 
@@ -351,11 +352,11 @@ def _explain_and_write(given: argparse.Namespace) -> int:
     found, failures = [], []
     for name, path in _by_name(given.model).items():
         try:
-            found.append(
-                explain(
+            with telling():
+                part = explain(
                     path, evalset, name=name, rows=given.rows, options=options, helpers=given.helper
                 )
-            )
+            found.append(part)
         except DiagnosticsError as error:
             failures.append(Failure(name, str(error)))
             sys.stderr.write(f"{name}: {error}\n")
@@ -380,16 +381,17 @@ def _measure_and_write(given: argparse.Namespace) -> int:
 
     roles = {"split_value": given.split} if given.split else {}
     roles |= {"pos_label": given.positive} if given.positive is not None else {}
-    found = importances(
-        _by_name(given.model),
-        given.data,
-        target=given.target[0] if given.target and len(given.target) == 1 else given.target,
-        method=given.method,
-        helpers=given.helper,
-        roles=roles,
-        training=given.training or None,
-        **_measuring(given),
-    )
+    with telling():
+        found = importances(
+            _by_name(given.model),
+            given.data,
+            target=given.target[0] if given.target and len(given.target) == 1 else given.target,
+            method=given.method,
+            helpers=given.helper,
+            roles=roles,
+            training=given.training or None,
+            **_measuring(given),
+        )
     for failure in found.failures:
         sys.stderr.write(f"{failure.name}: {failure.message}\n")
     if given.output is not None:

@@ -6,13 +6,13 @@ import argparse
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from .command_progress import telling
 from .errors import ParameterError
 from .wording import count, plural
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from .learning.headless import LearningOptions
 
 __all__ = ["add_learning", "study_and_write"]
-
-SHOWN_EVERY = 0.2  # seconds between two lines of progress
-LOGGED_EVERY = 10.0  # the same where nobody watches, as in CI
 
 
 def add_learning(
@@ -288,6 +285,9 @@ class _Interrupt:
         self.fitting = False
         self.asked = False
 
+    def begin(self) -> None:
+        self.fitting = True
+
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.asked or not self.fitting:
             raise KeyboardInterrupt
@@ -307,38 +307,12 @@ class _Interrupt:
             signal.signal(signal.SIGINT, before)
 
 
-@contextmanager
-def _progress(interrupt: _Interrupt) -> Iterator[None]:
-    """How far the fits are, on stderr: one line that is written over, or one now and then."""
-    from .sandbox.processes import watched
-
-    seen = sys.stderr.isatty()
-    every = SHOWN_EVERY if seen else LOGGED_EVERY
-    last, width = time.monotonic() - (every if seen else 0), 0
-
-    def tell(done: int, total: int, sentence: str) -> None:
-        nonlocal last, width
-        del done, total
-        interrupt.fitting = True
-        if time.monotonic() - last < every:
-            return
-        last = time.monotonic()
-        sys.stderr.write(f"\r{sentence:<{width}}" if seen else f"{sentence}\n")
-        sys.stderr.flush()
-        width = max(width, len(sentence))
-
-    with watched(tell, lambda: interrupt.asked):
-        yield
-    if seen and width:
-        sys.stderr.write(f"\r{'':<{width}}\r")
-
-
 def study_and_write(given: argparse.Namespace, models: Mapping[str, str]) -> int:
     """Draw what was asked for, write it, and say by the exit code whether something failed."""
     from .learning.headless import learning_curves
 
     options, interrupt = _options(given), _Interrupt()
-    with interrupt.heard(), _progress(interrupt):
+    with interrupt.heard(), telling(interrupt.begin, lambda: interrupt.asked):
         found = learning_curves(
             dict(models) or None,
             given.data,

@@ -185,25 +185,33 @@ def test_a_flood_of_progress_waits_in_the_pipe(
     assert 0 < len(heard) < 400  # a hundred a second, instead of tens of thousands
 
 
+AGAIN = "Try again, or load a table of its predictions."
+EXPORT = "Export it again with the versions of its libraries"
+RAISE = "Raise this setting, or try fewer rows"
 DEATHS = {
-    "os._exit(3)": r"it ended by itself \(exit code 3\)",
-    "os._exit(0)": r"it ended by itself \(exit code 0\)",
-    "os.kill(os.getpid(), signal.SIGSEGV)": r"it crashed \(SIGSEGV\)",
-    "os.abort()": r"it crashed \(SIGABRT\)",
-    "os.kill(os.getpid(), signal.SIGKILL)": "the system ended it",
-    "os.kill(os.getpid(), signal.SIGTERM)": "it was ended by SIGTERM",
-    'print("MemoryError", file=sys.stderr); os._exit(1)': "more than 4,096 MB",
-    'print("std::bad_alloc", file=sys.stderr, flush=True); os.abort()': "more than 4,096 MB",
-    "os.close(0); os.close(1); time.sleep(60)": "it closed its pipe",
+    "os._exit(3)": (r"it ended by itself \(exit code 3\)", AGAIN),
+    "os._exit(0)": (r"it ended by itself \(exit code 0\)", AGAIN),
+    "os.kill(os.getpid(), signal.SIGSEGV)": (r"it crashed \(SIGSEGV\)", EXPORT),
+    "os.abort()": (r"it crashed \(SIGABRT\)", EXPORT),
+    "os.kill(os.getpid(), signal.SIGKILL)": ("the system ended it", "Try again with fewer rows"),
+    "os.kill(os.getpid(), signal.SIGTERM)": ("it was ended by SIGTERM", AGAIN),
+    'print("MemoryError", file=sys.stderr); os._exit(1)': ("more than 4,096 MB", RAISE),
+    'print("std::bad_alloc", file=sys.stderr, flush=True); os.abort()': (
+        "more than 4,096 MB",
+        RAISE,
+    ),
+    "os.close(0); os.close(1); time.sleep(60)": ("it closed its pipe", AGAIN),
 }
 
 
 @pytest.mark.parametrize("code", DEATHS)
 def test_deaths_are_explained(code: str, start: Start) -> None:
     worker = start(code)
-    with pytest.raises(ModelError, match=DEATHS[code]) as caught:
+    reason, remedy = DEATHS[code]
+    with pytest.raises(ModelError, match=reason) as caught:
         ask(worker)
     assert str(caught.value).startswith("Opening a.pkl ended its worker: ")
+    assert f". {remedy}" in str(caught.value)
     assert str(caught.value).endswith("Other models are not affected.")
     assert not worker.is_alive
 

@@ -359,7 +359,10 @@ class Worker:
         self._drain.join(GRACE_SECONDS)
         _log.info("Worker %s ended with %s while %s.\n%s", self.pid, code, doing, self.output)
         reason = self._why or explain_exit(code, bytes(self._output), self._settings)
-        return f"{_capital(doing)} ended its worker: {reason}. Other models are not affected."
+        return (
+            f"{_capital(doing)} ended its worker: {reason}. {_remedy(reason)} Other models are not "
+            "affected."
+        )
 
     def _keep_output(self) -> None:
         """Read everything that it prints, keep the end; too much of it ends the worker."""
@@ -428,6 +431,20 @@ def _show_progress(news: Any, on_progress: Progress | None) -> None:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _remedy(reason: str) -> str:
+    """What to do about it, a sentence."""
+    if "(setting worker_" in reason:
+        return "Raise this setting, or try fewer rows or a smaller model."
+    if reason.startswith("the system ended it"):
+        return "Try again with fewer rows or a smaller model, or on a machine with more memory."
+    if reason.startswith("it crashed"):
+        return (
+            "Export it again with the versions of its libraries that requirements.txt names, or "
+            "load a table of its predictions."
+        )
+    return "Try again, or load a table of its predictions."
 
 
 def explain_exit(code: int, output: bytes, settings: Settings) -> str:
