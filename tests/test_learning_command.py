@@ -75,12 +75,12 @@ def _words(folder: Path, *models: str) -> list[str]:
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(
     folder: Path, tmp_path: Path
 ) -> None:
-    forest = _fit(RandomForestClassifier(150, random_state=0), _table())
+    forest = _fit(RandomForestClassifier(250, random_state=0), _table())
     skops.io.dump(forest, tmp_path / "forest.skops")
     out, keep = tmp_path / "out.json", tmp_path / "keep"
     command = [sys.executable, "-m", "dashboard", "learning", "--data", str(folder / "rows.csv")]
     command += ["--target", "y", "--model", str(tmp_path / "forest.skops"), "--sizes", "100,150"]
-    command += ["--splits", "4", "--keep", str(keep), "--output", str(out)]
+    command += ["--splits", "8", "--keep", str(keep), "--output", str(out)]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -94,7 +94,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(
         process.kill()
     kept = len(list(keep.glob("*.fit")))
     assert process.returncode == 130 and not said
-    assert 2 <= kept < 8 and not list(keep.glob("*.draft"))
+    assert 2 <= kept < 16 and not list(keep.glob("*.draft"))
     told = json.loads(out.read_text())
     n = told["fits"]["done"]
     last = heard.strip().splitlines()[-1]
@@ -109,9 +109,9 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200
     )
     assert done.returncode == 0
-    assert f"{kept} of 8 finished fits were kept from an earlier call" in done.stderr
+    assert f"{kept} of 16 finished fits were kept from an earlier call" in done.stderr
     told = json.loads(out.read_text())
-    assert told["fits"] == {"done": 8, "reused": kept, "stopped": False}
+    assert told["fits"] == {"done": 16, "reused": kept, "stopped": False}
     assert np.isfinite(told["sizes"][0]["validation"]).all() and told["verdicts"]
 
 

@@ -476,7 +476,7 @@ def test_one_versus_one_values_are_not_taken_for_scores() -> None:
 def test_missing_values_and_text_are_named_when_the_model_fails() -> None:
     named = LogisticRegression().fit(FRAME[["income", "age"]].fillna(0), Y2)
     with pytest.raises(ModelError, match=r"ValueError: Input X contains NaN\. .* in age: fill"):
-        adapt(named, "loans").predict(FRAME)
+        adapt(named, "loans").predict(FRAME.assign(age=np.nan))
     numbers = LogisticRegression().fit(FRAME[["income"]].assign(city=1.0), Y2)
     with pytest.raises(ModelError, match=r"Text is in city: leave"):
         adapt(numbers).predict(FRAME)

@@ -11,7 +11,7 @@ from ..contracts.vocabulary import match_labels
 from .answers import Asked
 from .subjects import FloatArray, IntArray
 
-__all__ = ["Arrangement", "arrangement", "summed_back"]
+__all__ = ["Arrangement", "arrangement", "summed_back", "summed_both_axes"]
 
 
 @dataclass(frozen=True)
@@ -96,3 +96,12 @@ def summed_back(values: FloatArray, sources: IntArray, n_features: int) -> Float
     summed = np.zeros((len(values), n_features, values.shape[2]))
     summed[:, found] = np.add.reduceat(values[:, order], starts, axis=1)
     return summed
+
+
+def summed_both_axes(values: FloatArray, sources: IntArray, n_features: int) -> FloatArray:
+    """`(n, m, m, k)` → `(n, f, f, k)`, prepared columns summed on both axes."""
+    n, m, _, k = values.shape
+    once = summed_back(values.reshape(n, m, m * k), sources, n_features)
+    once = once.reshape(n, n_features, m, k).transpose(0, 2, 1, 3).reshape(n, m, n_features * k)
+    twice = summed_back(once, sources, n_features)
+    return twice.reshape(n, n_features, n_features, k)

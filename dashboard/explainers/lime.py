@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..frames import Frame, FrameError, plain_text, tag_values, untag_values
 from .answers import Asked
 from .effects import LONGEST_NAME, read_space, space_of
 from .mixing import Questions, Stock
-from .pipelines import TRIED, known_subject, raw_rows, rows_at
+from .pipelines import TRIED, answered_rows, known_subject, raw_rows, rows_at
 from .subjects import FloatArray, IntArray, Subject
 
 __all__ = ["SurrogateAnswers", "explain_row", "read_surrogates"]
@@ -47,14 +48,21 @@ def explain_row(
         )
     space = space_of(subject, str(arguments["space"]))
     reference = np.asarray(arguments["reference"], dtype=np.int64)
-    positions = np.concatenate([[int(arguments["row"])], reference])
-    part = raw_rows(subject, rows_at(X, positions))
-    rng = np.random.default_rng(int(arguments["random_state"]))
-    at = _neighbours(len(reference), len(subject.features), int(arguments["n_samples"]), rng)
     questions = Questions(subject, space, work)
     questions.asked_about = "neighbours of the row"
-    stock = Stock(part, subject.features)
-    answers = _answers(questions, stock, at, float(arguments["seconds"]), work)
+    asked = partial(_ask, questions, X, arguments, work)
+    notes: tuple[str, ...] = ()
+    try:
+        part, at, answers = asked(reference)
+    except NotApplicable:  # perhaps rows lend values that the model knows in none
+        answered = answered_rows(subject, raw_rows(subject, rows_at(X, reference)), space)
+        if len(answered) in (0, len(reference)):
+            raise
+        notes = (
+            f"Neighbours take their values from {len(answered):,} of {len(reference):,} rows: the "
+            "model gives no number for the others.",
+        )
+        part, at, answers = asked(reference[answered])
     same = _same_bins(part, subject, at[: len(answers)])
     fits = [fit_surrogate(same, each, int(arguments["n_features"])) for each in answers.T]
     header = {
@@ -62,9 +70,21 @@ def explain_row(
         "features": list(subject.features),
         "space": space.value,
         "n": len(answers),
-        "notes": [*subject.notes, *questions.notes()],
+        "notes": [*subject.notes, *notes, *questions.notes()],
     }
     return header, _arrays(fits, answers)
+
+
+def _ask(
+    questions: Questions, X: Any, arguments: Mapping[str, Any], work: Work, reference: IntArray
+) -> tuple[Any, IntArray, FloatArray]:
+    """The row and those that lend values, the neighbours' places among them, and their answers."""
+    subject = questions.subject
+    part = raw_rows(subject, rows_at(X, np.concatenate([[int(arguments["row"])], reference])))
+    rng = np.random.default_rng(int(arguments["random_state"]))
+    at = _neighbours(len(reference), len(subject.features), int(arguments["n_samples"]), rng)
+    stock = Stock(part, subject.features)
+    return part, at, _answers(questions, stock, at, float(arguments["seconds"]), work)
 
 
 def _neighbours(n_reference: int, f: int, n: int, rng: np.random.Generator) -> IntArray:

@@ -338,12 +338,7 @@ class Mixer:
 
     def notes(self) -> tuple[str, ...]:
         """What has to be said about the background."""
-        if self.n_background == self.n_given:
-            return ()
-        return (
-            f"{self.n_background:,} of {self.n_given:,} background rows stand in for unknown "
-            "features: the model gives no number for the others.",
-        )
+        return unanswered_notes(self.n_background, self.n_given)
 
     def each(self, requests: Iterable[tuple[int, IntArray]]) -> Iterator[FloatArray]:
         """The answers to each (explained row, positions `(m, f)`), many small ones in one call."""
@@ -372,6 +367,16 @@ def _seeds(rows: Any) -> list[int]:
         cells = np.ascontiguousarray(np.asarray(rows)).reshape(len(rows), -1)
         return [zlib.crc32(repr(row.tolist()).encode()) for row in cells]
     return [zlib.crc32(repr(row).encode()) for row in rows.itertuples(index=False, name=None)]
+
+
+def unanswered_notes(n: int, n_given: int) -> tuple[str, ...]:
+    """What is said where n of the given background rows have answers."""
+    if n == n_given:
+        return ()
+    return (
+        f"{n:,} of {n_given:,} background rows stand in for unknown features: the model gives no "
+        "number for the others.",
+    )
 
 
 def _stacked(rows: Any, background: Any) -> Any:

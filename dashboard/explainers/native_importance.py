@@ -18,7 +18,7 @@ import pandas as pd
 from ..contracts import Model, Work, canonical_label
 from ..errors import NotApplicable
 from .answers import Asked, family_of
-from .pipelines import known_subject, prepared_names, raw_rows, rows_at
+from .pipelines import known_subject, prepare_answered, prepared_names, raw_rows, rows_at
 from .subjects import Subject
 
 __all__ = ["KINDS", "native_importance"]
@@ -106,7 +106,8 @@ def native_importance(
     if not counted:
         raise NotApplicable(_none(subject))
     rows = raw_rows(subject, rows_at(tables["X"], at))
-    made = subject.prepare(rows)
+    made, answered = prepare_answered(subject, rows)
+    rows = rows if len(answered) == len(rows) else rows_at(rows, answered)
     m = len(next(iter(counted.values())).values)
     sources, features, level = _destination(model, subject, made, m, arguments)
     values, signs = [], []

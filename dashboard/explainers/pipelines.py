@@ -19,15 +19,18 @@ from ..errors import DiagnosticsError, ModelError, NotApplicable
 from ..frames import tag_values
 from ..models import BoosterModel, EstimatorModel, KerasModel
 from ..models.columns import first_line
+from ..models.refused_rows import answer_in_parts, filled, taken
 from .answers import Asked, booster_voice, estimator_voice, model_voice
 from .networks import sees_pictures
 from .sources import as_dense, follow
 from .subjects import FloatArray, IntArray, Subject
 
 __all__ = [
+    "answered_rows",
     "cell_names",
     "is_sequence",
     "known_subject",
+    "prepare_answered",
     "prepared",
     "prepared_names",
     "raw_rows",
@@ -63,8 +66,18 @@ def subject_of(model: Model, sample: Any, asked: Asked | None = None) -> Subject
     ------
     ModelError : the model fails on these rows.
     """
-    sample = sample[: _affordable(model, sample)]
     asked = asked or _unasked(model)
+    try:
+        return _tried(model, sample, asked)
+    except Exception:  # a stranger's estimator raises what it likes
+        refused = model.refused(sample) if isinstance(model, EstimatorModel) else ()
+        if not len(refused):
+            raise
+    return _tried(model, taken(sample, np.delete(np.arange(len(sample)), refused)), asked)
+
+
+def _tried(model: Model, sample: Any, asked: Asked) -> Subject:
+    sample = sample[: _affordable(model, sample)]
     if isinstance(model, EstimatorModel):
         return _of_estimator(model, sample, asked)
     if isinstance(model, BoosterModel):
@@ -195,7 +208,7 @@ def _of_estimator(model: EstimatorModel, sample: Any, asked: Asked) -> Subject:
     voice = estimator_voice(whole, steps[-1], given, asked, hint)
 
     def answer(rows: Any, space: OutputSpace) -> FloatArray:
-        return _guarded(lambda: voice.speak(model.prepare(rows), space))
+        return _guarded(lambda given: voice.speak(given, space), model.prepare(rows))
 
     def prepare(rows: Any) -> Any:
         changed = model.prepare(rows)
@@ -289,13 +302,16 @@ def _text_column(sample: Any) -> _Columns:
     return _Columns(((texts or list(kinds))[0],), True)
 
 
-def _guarded(ask: Callable[[], FloatArray]) -> FloatArray:
-    """The model's own failure, as a sentence."""
+def _guarded(speak: Callable[[Any], FloatArray], given: Any) -> FloatArray:
+    """Answers, NaN for a few rows that the model fails on; its failure on more as a sentence."""
     try:
-        return ask()
+        return speak(given)
     except (DiagnosticsError, MemoryError):
         raise
     except Exception as error:  # a stranger's estimator raises what it likes
+        parts = answer_in_parts(lambda at: speak(taken(given, at)), len(given))
+        if parts is not None:
+            return filled(parts)
         raise ModelError(
             f"The model failed on rows whose values were exchanged for an explanation "
             f"({type(error).__name__}: {first_line(error)[:200]}). It has to answer every "
@@ -336,7 +352,9 @@ def _of_booster(model: BoosterModel, sample: Any, asked: Asked) -> Subject:
     return Subject(
         estimator=model.booster,
         prepare=model.prepare,
-        answer=lambda rows, space: _guarded(lambda: voice.speak(model.prepare(rows), space)),
+        answer=lambda rows, space: _guarded(
+            lambda given: voice.speak(given, space), model.prepare(rows)
+        ),
         answer_prepared=voice.speak,
         features=columns.names,
         sources=_sources([], given, len(columns.names)),
@@ -354,7 +372,7 @@ def _of_any(model: Model, sample: Any, asked: Asked) -> Subject:
     voice = model_voice(model, columns.take(sample), asked, every_column=network is not None)
 
     def answer(rows: Any, space: OutputSpace) -> FloatArray:
-        return _guarded(lambda: voice.speak(rows, space))
+        return _guarded(lambda given: voice.speak(given, space), rows)
 
     return Subject(
         estimator=network,
@@ -428,6 +446,23 @@ def prepared_names(model: Model, made: Any, subject: Subject) -> list[str]:
             if len(found) == m:
                 return [str(name) for name in found]
     return list(subject.features) if len(subject.features) == m else [f"x{at}" for at in range(m)]
+
+
+def answered_rows(subject: Subject, rows: Any, space: OutputSpace) -> IntArray:
+    """Positions of the rows for which the model gives numbers."""
+    found: IntArray = np.flatnonzero(np.isfinite(subject.answer(rows, space)).all(axis=1))
+    return found
+
+
+def prepare_answered(subject: Subject, rows: Any) -> tuple[Any, IntArray]:
+    """Prepared rows, and their positions: without those that cannot be, as they have no answer."""
+    try:
+        return subject.prepare(rows), np.arange(len(rows))
+    except Exception:  # an encoder's, for a category that it does not know
+        answered = answered_rows(subject, rows, subject.spaces[0])
+        if len(answered) in (0, len(rows)):
+            raise
+        return subject.prepare(rows_at(rows, answered)), answered
 
 
 def rows_at(table: Any, positions: Any) -> Any:

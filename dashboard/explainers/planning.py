@@ -19,10 +19,11 @@ from ..models.columns import first_line
 from ..models.model_warnings import recorded
 from ..wording import listing
 from .answers import Asked
-from .arranging import Arrangement, arrangement, summed_back
+from .arranging import Arrangement, arrangement, summed_back, summed_both_axes
 from .blocks import NO_NUMBER, Block, PlanAnswer, encode_block, encode_plan
 from .checking import Check, check_result
-from .pipelines import TRIED, known_subject, raw_rows, rows_at
+from .mixing import unanswered_notes
+from .pipelines import TRIED, known_subject, prepare_answered, raw_rows, rows_at
 from .plans import MEASURED, PUT_ASIDE
 from .subjects import Engine, EngineResult, FloatArray, IntArray, Offer, Subject
 
@@ -397,9 +398,19 @@ def _is_stop(error: BaseException) -> bool:
 def _explained(engine: Engine, request: Request, rows: Any, work: Work) -> EngineResult:
     subject = request.subject
     background = request.background
+    answered: IntArray = np.arange(len(background))
     if engine.level == "prepared":
-        rows, background = subject.prepare(rows), subject.prepare(background)
-    return engine.explain(subject, rows, background, request.space, work, request.options)
+        background, answered = prepare_answered(subject, background)
+        rows = subject.prepare(rows)
+    result = engine.explain(subject, rows, background, request.space, work, request.options)
+    n_given = len(request.background)
+    if len(answered) == n_given or engine.game == "path-dependent":  # no row stands in there
+        return result
+    return replace(
+        result,
+        notes=(*result.notes, *unanswered_notes(len(answered), n_given)),
+        unanswered=tuple(np.setdiff1d(np.arange(n_given), answered).tolist()),
+    )
 
 
 def _answers(request: Request) -> tuple[FloatArray, IntArray]:
@@ -409,7 +420,12 @@ def _answers(request: Request) -> tuple[FloatArray, IntArray]:
     ------
     ModelError : no row has an answer.
     """
-    found = request.subject.answer(request.rows, request.space)
+    try:
+        found = request.subject.answer(request.rows, request.space)
+    except ModelError as error:
+        cause = error.__cause__
+        reason = str(error) if cause is None else f"{type(cause).__name__}: {first_line(cause)}"
+        raise ModelError(f"The model {NO_NUMBER} ({reason[:300]}).") from error
     sound = np.isfinite(found).all(axis=1)
     kept: IntArray = np.flatnonzero(sound)
     if not len(kept):
@@ -472,7 +488,7 @@ def _pairs(request: Request, work: Work) -> Answer:
     rows = subject.prepare(rows_at(request.rows, kept))
     values = tree_interactions(subject, rows, None, work, space)
     base = base_of_pairs(subject, rows, space, work)
-    values = _both_axes(values, subject.sources, len(subject.features))
+    values = summed_both_axes(values, subject.sources, len(subject.features))
     result = EngineResult(values.sum(axis=2), base)
     check = check_result(result, predictions, exact=True, m=len(subject.features))
     if check.failure:
@@ -481,12 +497,3 @@ def _pairs(request: Request, work: Work) -> Answer:
     block = _block(engine, request, result, check, predictions, kept)
     header, arrays = encode_block(block)
     return header, [*arrays, np.ascontiguousarray(request.shown.parts(values))]
-
-
-def _both_axes(values: FloatArray, sources: IntArray, n_features: int) -> FloatArray:
-    """`(n, m, m, k)` → `(n, f, f, k)`, prepared columns summed on both axes."""
-    n, m, _, k = values.shape
-    once = summed_back(values.reshape(n, m, m * k), sources, n_features)
-    once = once.reshape(n, n_features, m, k).transpose(0, 2, 1, 3).reshape(n, m, n_features * k)
-    twice = summed_back(once, sources, n_features)
-    return twice.reshape(n, n_features, n_features, k)

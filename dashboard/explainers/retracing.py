@@ -24,7 +24,7 @@ from ..errors import DiagnosticsError
 from ..models import EstimatorModel
 from ..settings import get_settings
 from .answers import Asked
-from .pipelines import known_subject, raw_rows
+from .pipelines import known_subject, prepare_answered, raw_rows
 from .subjects import Subject
 
 __all__ = ["Retraced", "retraced"]
@@ -153,7 +153,9 @@ def retraced(model: Model, rows: Any, asked: Asked) -> Retraced | None:
         return None
     if n_columns * sum(each.tree_.node_count for each in members) > MOST_BOUNDS:
         return None
-    made_rows = subject.prepare(raw_rows(subject, rows))
+    made_rows, answered = prepare_answered(subject, raw_rows(subject, rows))
+    if len(answered) < len(rows):
+        return None
     matrix = np.ascontiguousarray(np.asarray(made_rows), dtype=np.float32)
     key = hashlib.sha256(matrix.data).hexdigest()
     known = _KNOWN.get(model)

@@ -201,9 +201,13 @@ def first_line(problem: Any) -> str:
     return text.splitlines()[0].strip().rstrip(".:") if text else type(problem).__name__
 
 
-def failure(name: str, error: Exception, X: Any) -> str:
-    """A model's own failure in one sentence, and what to check in the data."""
-    message = f"{name} failed on these rows: {type(error).__name__}: {first_line(error)}"[:400]
+def failure(name: str, error: Exception, X: Any, some: tuple[int, int] | None = None) -> str:
+    """A model's own failure in one sentence, and what to check in the data.
+
+    `some` : how many of how many rows it failed on, where it answers the others.
+    """
+    where = "these rows" if some is None else f"{some[0]:,} of {some[1]:,} rows"
+    message = f"{name} failed on {where}: {type(error).__name__}: {first_line(error)}"[:400]
     return f"{message}. {_advice(X, str(error))}"
 
 

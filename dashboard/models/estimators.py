@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from .allowed import TRUSTED, check_schema
 from .boosted_columns import BoostedColumns, boosted_columns
 from .columns import as_matrix, failure, first_line, match_columns, text_column
 from .model_warnings import recorded, version_notes, warning_notes
+from .refused_rows import InParts, answer_in_parts, filled, taken
 from .structure import check_structure
 
 __all__ = ["CallableModel", "EstimatorModel", "load_skops"]
@@ -175,10 +177,10 @@ class EstimatorModel:
     ) -> RawPredictions:
         try:
             with recorded() as caught:
-                labels: Any = _one_column(self._estimator.predict(given)) if with_labels else None
-                scores, kind = self._scores(given)
-        except Exception as error:
-            raise ModelError(failure(self._name, error, X)) from error
+                labels, scores, kind = self._asked(given, with_labels)
+        except Exception as error:  # noqa: BLE001 - a stranger's; raised where no row is answered
+            labels, scores, kind, said = self._asked_in_parts(given, with_labels, X, error)
+            notes.append(said)
         notes += warning_notes(caught)
         classes = None if np.ndim(labels) > 1 else self._class_order(scores)
         if kind is ScoreKind.DECISION and np.ndim(scores) == 2 and classes is not None:
@@ -190,6 +192,34 @@ class EstimatorModel:
         return RawPredictions(
             labels=labels, scores=scores, classes=classes, score_kind=kind, notes=tuple(notes)
         )
+
+    def refused(self, X: pd.DataFrame | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Positions of a few rows that it fails on while it answers the others."""
+        given = self.prepare(X)
+        with recorded():
+            parts = answer_in_parts(lambda at: self._asked(taken(given, at), True), len(given))
+        return np.empty(0, dtype=np.int64) if parts is None else parts.refused
+
+    def _asked(self, given: Any, with_labels: bool) -> tuple[Any, Any, ScoreKind | None]:
+        labels = _one_column(self._estimator.predict(given)) if with_labels else None
+        return labels, *self._scores(given)
+
+    def _asked_in_parts(
+        self, given: Any, with_labels: bool, X: Any, error: Exception
+    ) -> tuple[Any, Any, ScoreKind | None, str]:
+        """The same for all rows but those that it fails on, and a sentence about these."""
+        parts, n = None, len(given)
+        if not isinstance(error, MemoryError):
+            with recorded():
+                parts = answer_in_parts(lambda at: self._asked(taken(given, at), with_labels), n)
+        if parts is None:
+            raise ModelError(failure(self._name, error, X)) from error
+        try:
+            labels, scores = _together(parts, self._info.task_hint == "regressor")
+        except (TypeError, ValueError):
+            raise ModelError(failure(self._name, error, X)) from error
+        said = failure(self._name, error, X, (len(parts.refused), n))
+        return labels, scores, parts.parts[0][1][2], said
 
     def _class_order(self, scores: Any) -> list[Any] | None:
         classes = getattr(self._estimator, "classes_", None)
@@ -223,6 +253,23 @@ class EstimatorModel:
         ):
             return estimator.decision_function(given), ScoreKind.DECISION
         return None, None
+
+
+def _together(parts: InParts[Any], numbers: bool) -> tuple[Any, Any]:
+    """Labels and scores of all rows; those of refused rows are missing."""
+    labels, scores, _ = parts.parts[0][1]
+    if labels is not None:
+        labels = filled(parts.of(lambda one: one[0]))
+        labels = labels.astype(np.float64) if numbers else labels
+    if isinstance(scores, list):
+        scores = [filled(parts.of(partial(_output, at))) for at in range(len(scores))]
+    elif scores is not None:
+        scores = filled(parts.of(lambda one: one[1]))
+    return labels, scores
+
+
+def _output(at: int, answer: tuple[Any, Any, Any]) -> Any:
+    return answer[1][at]
 
 
 def boosted_frame(X: Any, columns: BoostedColumns, name: str) -> tuple[Any, list[str]]:

@@ -1,0 +1,277 @@
+"""One category that an encoder does not know costs the rows that hold it, not the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.svm import SVC
+
+from dashboard import evaluate, explain, importances
+from dashboard.data import EvalSet, evalset_from_frame
+from dashboard.effects import lime_surrogates
+from dashboard.errors import ModelError
+from dashboard.explanation import ExplainOptions, background_positions
+from dashboard.models import adapt
+from dashboard.models.refused_rows import answer_in_parts, filled
+
+REFUSED = [5, 77, 200]
+N = 240
+
+
+def _ask_but(refused: list[int], calls: list[int] | None = None) -> Any:
+    def ask(at: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        if calls is not None:
+            calls.append(len(at))
+        if np.isin(at, refused).any():
+            raise ValueError("unknown")
+        return at * 2.0
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("n", "refused"),
+    [(2, [1]), (9, [0, 1, 2, 8]), (1_000, [0, 1, 2, 500, 999]), (20, list(range(19)))],
+)
+def test_exactly_the_rows_on_which_it_fails_are_refused(n: int, refused: list[int]) -> None:
+    found = answer_in_parts(_ask_but(refused), n)
+    assert found is not None
+    assert found.refused.tolist() == refused
+    whole = filled(found)
+    assert np.flatnonzero(np.isnan(whole)).tolist() == refused
+    kept = np.setdiff1d(np.arange(n), refused)
+    assert np.array_equal(whole[kept], kept * 2.0)
+
+
+@pytest.mark.parametrize(
+    ("n", "refused"),
+    [
+        (1, [0]),
+        (5, []),
+        (5, list(range(5))),
+        (1_000, list(range(0, 1_000, 3))),
+        (400, list(range(41))),
+    ],
+)
+def test_one_that_fails_on_many_is_not_answered_in_parts(n: int, refused: list[int]) -> None:
+    calls: list[int] = []
+    assert answer_in_parts(_ask_but(refused, calls), n) is None
+    assert len(calls) <= 400 + 16
+
+
+def test_memory_is_no_matter_of_rows() -> None:
+    def ask(at: Any) -> Any:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        answer_in_parts(ask, 100)
+
+
+# ---- the answers of models -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=N), "city": rng.choice(["x", "y", "z"], N)})
+    score = X["a"] + (X["city"] == "x") + 0.3 * rng.normal(size=N)
+    X["y"] = np.where(score > 0.3, "yes", "no")
+    X["number"] = score
+    return X
+
+
+@pytest.fixture(scope="module")
+def unseen(table: pd.DataFrame) -> pd.DataFrame:
+    changed = table.copy()
+    changed.loc[REFUSED, "city"] = "new"
+    return changed
+
+
+def _fit(last: Any, table: pd.DataFrame, y: Any) -> Any:
+    encoder = make_column_transformer((OneHotEncoder(), ["city"]), remainder="passthrough")
+    return make_pipeline(encoder, last).fit(table[["a", "city"]], y)
+
+
+def _estimators(table: pd.DataFrame) -> dict[str, Any]:
+    yes = (table["y"] == "yes").to_numpy()
+    both = np.column_stack([yes, ~yes]).astype(int)
+    forest = RandomForestClassifier(10, max_depth=4, random_state=0)
+    return {
+        "texts": _fit(forest, table, table["y"]),
+        "whole numbers": _fit(LogisticRegression(), table, yes.astype(int)),
+        "decision values": _fit(SVC(), table, table["y"]),
+        "labels alone": _fit(MultiOutputClassifier(SVC()), table, both),
+        "several labels": _fit(RandomForestClassifier(5, random_state=0), table, both),
+        "numbers": _fit(LinearRegression(), table, table["number"]),
+        "counts": _fit(RandomForestRegressor(5, random_state=0), table, yes.astype(int) * 4),
+    }
+
+
+KINDS = ["texts", "whole numbers", "decision values", "labels alone", "several labels", "numbers"]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "counts"])
+def test_the_other_rows_are_answered_as_ever(
+    kind: str, table: pd.DataFrame, unseen: pd.DataFrame
+) -> None:
+    estimator = _estimators(table)[kind]
+    kept = np.setdiff1d(np.arange(N), REFUSED)
+    raw = adapt(estimator, "one").predict(unseen)
+    known = table.loc[kept, ["a", "city"]]
+    theirs = estimator.predict(known)
+    assert np.array_equal(np.asarray(raw.labels)[kept].astype(theirs.dtype), theirs)
+    assert pd.isna(np.asarray(raw.labels, dtype=object)[REFUSED]).all()
+    if hasattr(estimator, "predict_proba"):
+        scores = estimator.predict_proba(known)
+        ours = raw.scores if isinstance(raw.scores, list) else [raw.scores]
+        for one, other in zip(ours, scores if isinstance(scores, list) else [scores], strict=True):
+            assert np.array_equal(one[kept], other)
+            assert np.isnan(one[REFUSED]).all()
+    elif kind == "decision values":
+        assert np.array_equal(raw.scores[kept], estimator.decision_function(known))
+    assert any(note.startswith("one failed on 3 of 240 rows: ValueError") for note in raw.notes)
+
+
+def test_one_that_fails_on_all_says_what_it_said(table: pd.DataFrame) -> None:
+    estimator = _estimators(table)["texts"]
+    with pytest.raises(ModelError, match="one failed on these rows: ValueError: Found unknown"):
+        adapt(estimator, "one").predict(table.assign(city="new"))
+
+
+def test_missing_values_that_a_model_cannot_take(table: pd.DataFrame) -> None:
+    model = LogisticRegression().fit(table[["a"]].to_numpy(), table["y"])
+    rows = table[["a"]].copy()
+    rows.loc[REFUSED, "a"] = np.nan
+    raw = adapt(model, "line").predict(rows)
+    assert np.flatnonzero(np.isnan(raw.scores).any(axis=1)).tolist() == REFUSED
+    (note,) = [note for note in raw.notes if note.startswith("line failed on 3 of 240 rows")]
+    assert "ValueError: Input X contains NaN" in note
+    assert note.endswith("Missing values are in a: fill them, or export the pipeline that does.")
+
+
+def test_a_worker_tells_the_same(table: pd.DataFrame, unseen: pd.DataFrame, tmp_path: Path) -> None:
+    estimator = _estimators(table)["texts"]
+    skops.io.dump(estimator, tmp_path / "forest.skops")
+    rows = unseen[["a", "city", "y"]]
+    found = evaluate(rows, target="y", models=tmp_path / "forest.skops", pos_label="yes")
+    assert not found.failures
+    one = found.predictions[-1]
+    kept = np.setdiff1d(np.arange(N), REFUSED)
+    assert one.rows.tolist() == kept.tolist()
+    assert any("failed on 3 of 240 rows" in note for note in one.notes)
+    assert any(note.startswith("3 of 240 rows have no usable score") for note in one.notes)
+    theirs = estimator.predict_proba(table.loc[kept, ["a", "city"]])[:, 1]
+    auc = roc_auc_score(table.loc[kept, "y"] == "yes", theirs)
+    assert roc_auc_score(one.target.y == one.target.pos_label, one.y_score) == auc
+
+
+# ---- explanations --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def evalset(unseen: pd.DataFrame) -> EvalSet:
+    return evalset_from_frame(unseen[["a", "city", "y"]], target="y", pos_label="yes")
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine", "known"),
+    [
+        ("texts", "", 237),
+        ("texts", "exact", 237),
+        ("whole numbers", "linear", 237),
+        ("texts", "tree", None),
+    ],
+)
+def test_rows_and_background_rows_without_an_answer_are_left_out(
+    kind: str, engine: str, known: int | None, table: pd.DataFrame, evalset: EvalSet
+) -> None:
+    estimator = _estimators(table)["texts" if kind == "texts" else kind]
+    if kind == "whole numbers":
+        estimator.steps[-1][1].classes_ = np.array(["no", "yes"])
+    game = "path-dependent" if known is None else "auto"
+    options = ExplainOptions("probability", game=game, n_background=N, seed=0)
+    if engine in ("exact",):
+        options = ExplainOptions("probability", engine=engine, n_background=N, seed=0)
+    if engine == "linear":
+        options = ExplainOptions("log-odds", n_background=N, seed=0)
+    one = explain(estimator, evalset, options=options)
+    kept = np.setdiff1d(np.arange(N), REFUSED)
+    assert sorted(one.rows.tolist()) == kept.tolist()
+    assert "3 of 240 rows are left out: the model gives no number for them." in one.notes
+    said = "237 of 240 background rows stand in for unknown features"
+    assert any(note.startswith(said) for note in one.notes) == (known is not None)
+    rows = table.loc[one.rows, ["a", "city"]]
+    if engine == "linear":
+        margins = estimator.decision_function(table.loc[kept, ["a", "city"]])
+        assert one.base_values[0] == pytest.approx(margins.mean(), abs=1e-9)
+        theirs = estimator.decision_function(rows)
+    else:
+        theirs = estimator.predict_proba(rows)[:, 1]
+    total = one.base_values[0] + one.values[:, :, 0].sum(axis=1)
+    assert total == pytest.approx(theirs, abs=1e-9)
+    if known is not None and kind == "texts":
+        mean = estimator.predict_proba(table.loc[kept, ["a", "city"]])[:, 1].mean()
+        assert one.base_values[0] == pytest.approx(mean, abs=1e-9)
+
+
+def test_a_row_without_an_answer_says_what_the_model_said(
+    table: pd.DataFrame, evalset: EvalSet
+) -> None:
+    estimator = _estimators(table)["texts"]
+    with pytest.raises(ModelError, match=r"gives no number .*Found unknown categories \['new'\]"):
+        explain(estimator, evalset, rows=[5])
+    one = explain(estimator, evalset, rows=[5, 6])
+    assert one.rows.tolist() == [6]
+    assert "1 of 2 rows are left out: the model gives no number for them." in one.notes
+
+
+def test_the_first_rows_may_be_refused(table: pd.DataFrame) -> None:
+    """They are those on which a model is tried when it is taken apart."""
+    changed = table[["a", "city", "y"]].copy()
+    changed.loc[:1, "city"] = "new"
+    estimator = _estimators(table)["texts"]
+    rows = evalset_from_frame(changed, target="y", pos_label="yes")
+    background = background_positions(rows, 100, 0)
+    one = explain(estimator, rows, rows=[0, 1, 2, 3], options=ExplainOptions(n_background=100))
+    assert one.rows.tolist() == [2, 3]
+    assert len(background) == 100
+
+
+@pytest.mark.parametrize("method", ["permutation", "native", "shap", "drop-column"])
+def test_importances_say_how_many_rows_are_left_out(
+    method: str, table: pd.DataFrame, unseen: pd.DataFrame
+) -> None:
+    estimator = _estimators(table)["texts"]
+    rows = unseen[["a", "city", "y"]]
+    found = importances({"forest": estimator}, rows, target="y", method=method)
+    assert not found.failures
+    (one,) = found.importances
+    assert set(one.features) == {"a", "city"}
+    assert np.isfinite(one.values).all()
+    said = {"permutation": "3 of 240 rows got no usable answer", "shap": "3 of 240 rows are left"}
+    if method in said:
+        assert any(note.startswith(said[method]) for note in one.notes), one.notes
+
+
+def test_the_neighbours_of_lime_take_values_that_are_answered(
+    table: pd.DataFrame, evalset: EvalSet
+) -> None:
+    model = adapt(_estimators(table)["texts"], "forest")
+    (one,) = lime_surrogates(model, evalset, 6, n_samples=500)
+    assert any(
+        note.startswith("Neighbours take their values from 237 of 240") for note in one.notes
+    )
+    assert np.isfinite(one.weights).all()
