@@ -75,7 +75,7 @@ def _words(folder: Path, *models: str) -> list[str]:
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(
     folder: Path, tmp_path: Path
 ) -> None:
-    forest = _fit(RandomForestClassifier(250, random_state=0), _table())
+    forest = _fit(RandomForestClassifier(150, random_state=0), _table())
     skops.io.dump(forest, tmp_path / "forest.skops")
     out, keep = tmp_path / "out.json", tmp_path / "keep"
     command = [sys.executable, "-m", "dashboard", "learning", "--data", str(folder / "rows.csv")]

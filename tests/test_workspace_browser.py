@@ -327,6 +327,7 @@ def _sign_in(page: Any, url: str, who: str) -> None:
     page.keyboard.press("Escape")
 
 
+@pytest.mark.slow
 def test_with_a_sign_in_workspaces_belong_to_their_owner(
     browser: Any, provider: str, wine: Path, tmp_path: Path
 ) -> None:
