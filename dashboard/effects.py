@@ -29,7 +29,7 @@ from .diagnostics.two_way_effects import (
     compute_two_way,
     rows_of_pairs,
 )
-from .errors import NotApplicable, ParameterError
+from .errors import ModelError, NotApplicable, ParameterError
 from .evaluation import rows_for
 from .explainers.answers import Asked
 from .explainers.arranging import arrangement
@@ -37,6 +37,7 @@ from .explainers.asking import ask
 from .explainers.effects import EffectAnswers, EffectQuestion, ask_effects
 from .explainers.kept import BlockStore, KeptParts, parts_of
 from .explainers.lime import SurrogateAnswers, read_surrogates
+from .sandbox.processes import WorkCancelled
 from .wording import count, listing, plural
 
 __all__ = ["feature_effects", "lime_surrogates", "two_way_effect"]
@@ -187,8 +188,7 @@ def feature_effects(
 
 def _partial(run: _Run, feature: str, n_points: int) -> list[FeatureEffect]:
     grid = value_grid(run.column(feature), feature, n_points=n_points)
-    values = grid.rows if grid.missing_row is None else np.append(grid.rows, grid.missing_row)
-    answers = run.ask([feature], run.rows, values[:, None])
+    grid, answers = _along(run, grid)
     rows = run.rows[: len(answers.own)]
     return [
         compute_partial_dependence(
@@ -196,6 +196,23 @@ def _partial(run: _Run, feature: str, n_points: int) -> list[FeatureEffect]:
         )
         for output, changed, own in _arranged(answers, run.evalset.target)
     ]
+
+
+def _along(run: _Run, grid: EffectGrid) -> tuple[EffectGrid, EffectAnswers]:
+    """Answers at each value and, for models that take it, with the value missing."""
+    if grid.missing_row is not None:
+        values = np.append(grid.rows, grid.missing_row)
+        try:
+            answers = run.ask([grid.feature], run.rows, values[:, None])
+        except (ModelError, NotApplicable) as error:
+            if isinstance(error, WorkCancelled):
+                raise
+        else:
+            if np.isfinite(answers.answers[:, -1]).any():
+                return grid, answers
+        note = f"The model gives no number where {grid.feature} is missing."
+        grid = replace(grid, missing_row=None, notes=(*grid.notes, note))
+    return grid, run.ask([grid.feature], run.rows, grid.rows[:, None])
 
 
 def _accumulated(run: _Run, feature: str, n_points: int) -> list[FeatureEffect]:
@@ -228,7 +245,7 @@ def _accumulate(
     grid: EffectGrid, ends: Ints, changed: Floats, own: Floats, rows: Ints, told: Told
 ) -> FeatureEffect:
     """Changes over the steps that each row takes; a step to where it stands is none."""
-    usable, notes = usable_rows(changed, own, told.model)
+    usable, notes = usable_rows(changed, own)
     told = replace(told, notes=(*told.notes, *notes))
     ends, changed = ends[usable], changed[usable]
     taken = np.diff(ends, axis=1) == 1

@@ -21,7 +21,7 @@ from sklearn.svm import SVC
 
 from dashboard import evaluate, explain, importances
 from dashboard.data import EvalSet, evalset_from_frame
-from dashboard.effects import lime_surrogates
+from dashboard.effects import feature_effects, lime_surrogates
 from dashboard.errors import ModelError
 from dashboard.explanation import ExplainOptions, background_positions
 from dashboard.models import adapt
@@ -275,3 +275,34 @@ def test_the_neighbours_of_lime_take_values_that_are_answered(
         note.startswith("Neighbours take their values from 237 of 240") for note in one.notes
     )
     assert np.isfinite(one.weights).all()
+
+
+def test_effects_leave_out_the_rows_that_are_refused(table: pd.DataFrame, evalset: EvalSet) -> None:
+    estimator = _estimators(table)["texts"]
+    (one,) = feature_effects(adapt(estimator, "forest"), evalset, ["a"], n_rows=None)
+    kept = np.setdiff1d(np.arange(N), REFUSED)
+    assert sorted(one.rows.tolist()) == kept.tolist()
+    assert any(note.startswith("3 rows of 240 left out: the model gives no") for note in one.notes)
+    rows = table.loc[kept, ["a", "city"]]
+    for place, average in zip(one.grid.places, one.value, strict=True):
+        theirs = estimator.predict_proba(rows.assign(a=place))[:, 1].mean()
+        assert average == pytest.approx(theirs, abs=1e-12)
+
+
+def test_effects_of_one_that_fails_on_all_say_why(table: pd.DataFrame) -> None:
+    few = table[["a", "city", "y"]].head(12).assign(city="new")
+    model = adapt(_estimators(table)["texts"], "forest")
+    with pytest.raises(ModelError, match="Found unknown categories"):
+        feature_effects(model, evalset_from_frame(few, target="y"), ["a"])
+
+
+def test_the_effect_of_a_column_whose_missing_values_are_refused(table: pd.DataFrame) -> None:
+    model = LogisticRegression().fit(table[["a"]], table["y"])
+    rows = table[["a", "y"]].copy()
+    rows.loc[REFUSED, "a"] = np.nan
+    data = evalset_from_frame(rows, target="y", pos_label="yes")
+    (one,) = feature_effects(adapt(model, "line"), data, ["a"], n_rows=None)
+    assert one.missing is None and one.n == N - len(REFUSED)
+    assert "The model gives no number where a is missing." in one.notes
+    theirs = model.predict_proba(pd.DataFrame({"a": one.grid.places}))[:, 1]
+    assert one.value == pytest.approx(theirs, abs=1e-12)

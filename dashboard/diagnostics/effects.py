@@ -131,20 +131,20 @@ def _means(curves: FloatArray, level: float) -> tuple[FloatArray, FloatArray, Fl
     return mean, mean - reach, mean + reach
 
 
-def usable_rows(answers: FloatArray, own: FloatArray, model: str) -> tuple[Any, tuple[str, ...]]:
+def usable_rows(answers: FloatArray, own: FloatArray) -> tuple[Any, tuple[str, ...]]:
     """Which rows were answered with numbers throughout, and a note on the others."""
     flat = answers.reshape(len(answers), -1)
     usable = np.isfinite(flat).all(axis=1) & np.isfinite(own)
     if not usable.any():
         raise NotApplicable(
-            f"{model} gives no number for any of the rows at some of the values that are tried, so "
-            "no curve can be drawn. It has to answer every value that the column holds."
+            "The model gives no number for any of the rows at some of the values that are tried, "
+            "so no curve can be drawn. It has to answer every value that the column holds."
         )
     left_out = int((~usable).sum())
     if not left_out:
         return usable, ()
     return usable, (
-        f"{plural(left_out, 'row')} of {count(len(usable))} left out: {model} gives no finite "
+        f"{plural(left_out, 'row')} of {count(len(usable))} left out: the model gives no finite "
         "number for some values there.",
     )
 
@@ -171,7 +171,7 @@ def compute_partial_dependence(
     answers : `(n, g)`, or `(n, g + 1)` with the feature missing in the last column.
     own : `(n,)` answers to the rows as they are.
     """
-    usable, notes = usable_rows(answers, own, told.model)
+    usable, notes = usable_rows(answers, own)
     answers, own, rows = answers[usable], own[usable], rows[usable]
     value, low, high = _means(answers, told.level)
     g = len(grid)

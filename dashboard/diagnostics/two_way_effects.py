@@ -98,7 +98,7 @@ def compute_two_way(
     told: Told,
 ) -> TwoWayEffect:
     """Two-way partial dependence from `(n, g1, g2)` answers with both features set."""
-    usable, notes = usable_rows(answers, own, told.model)
+    usable, notes = usable_rows(answers, own)
     joint = answers[usable].mean(axis=0)
     free = joint - joint.mean()
     alone = free.mean(axis=1, keepdims=True) + free.mean(axis=0, keepdims=True)
@@ -216,7 +216,7 @@ def compute_accumulated_pair(
 
     Bins that hold no row get the value of the nearest that does (as the authors' ALEPlot does).
     """
-    usable, notes = usable_rows(corners, own, told.model)
+    usable, notes = usable_rows(corners, own)
     i, j = (cell[usable] for cell in cells)
     corners = corners[usable]
     twists = corners[:, 1, 1] - corners[:, 0, 1] - corners[:, 1, 0] + corners[:, 0, 0]

@@ -14,6 +14,7 @@ import pandas as pd
 from ..contracts import Model, OutputSpace, Work
 from ..errors import NotApplicable
 from ..frames import Frame, FrameError, plain_text, tag_values, untag_values
+from ..models.refused_rows import FEW_ROWS
 from ..sandbox.processes import WorkCancelled, is_unwanted
 from .answers import Asked
 from .asking import as_part, ask
@@ -113,20 +114,36 @@ def substitute(
     step, start = max(1, min(CHUNK_ROWS // m, pace.step)), 0
     while start < n and (start < 2 or time.perf_counter() - began < pace.seconds):
         stop = min(n, start + step)
-        part = np.repeat(own_at[start:stop], m, axis=0)
-        part[:, places] = taken[start:stop].reshape(len(part), -1)
-        home = np.repeat(at_rows[start:stop], m)
-        own.append(questions.ask(stock, own_at[start:stop], at_rows[start:stop], check=False))
-        answers = questions.ask(stock, part, home, check=False)
-        found.append(answers.reshape(stop - start, m, -1))
+        own.append(_own(questions, stock, own_at[start:stop], at_rows[start:stop]))
+        asked = start + np.flatnonzero(np.isfinite(own[-1]).all(axis=1))
+        part = np.repeat(own_at[asked], m, axis=0)
+        part[:, places] = taken[asked].reshape(len(part), len(places))
+        answers = np.full((stop - start, m, subject.n_outputs), np.nan)
+        if len(asked):
+            changed = questions.ask(stock, part, np.repeat(at_rows[asked], m), check=False)
+            answers[asked - start] = changed.reshape(len(asked), m, subject.n_outputs)
+        found.append(answers)
         room = CHUNK_SECONDS / (questions.seconds_a_row * (m + 1))
         step, start = max(1, min(CHUNK_ROWS // m, step * 4, int(room))), stop
         work.progress(stop, n, "Asking the model about changed rows")
+    if questions.failure and not any(np.isfinite(part).any() for part in own):
+        raise questions.failure
     notes = questions.notes()
     if twice:
-        again = questions.ask(stock, own_at[:2], at_rows[:2], check=False)
+        again = _own(questions, stock, own_at[:2], at_rows[:2])
         notes = (*_chance_note(again, own, found), *notes)
     return np.concatenate(own), np.concatenate(found), notes
+
+
+def _own(questions: Questions, stock: Stock, at: IntArray, home: IntArray) -> FloatArray:
+    """Answers to the rows themselves; no numbers where the model fails on all of a few."""
+    try:
+        return questions.ask(stock, at, home, check=False)
+    except NotApplicable as failure:
+        if len(at) > FEW_ROWS:
+            raise
+        questions.failure = failure
+        return np.full((len(at), questions.subject.n_outputs), np.nan)
 
 
 def _most_rows(m: int, n_outputs: int) -> int:

@@ -364,7 +364,8 @@ def describe(estimator: Any) -> str:
     inner = getattr(estimator, "best_estimator_", None)
     if inner is None:
         inner = getattr(estimator, "regressor_", getattr(estimator, "estimator", None))
-    return f"{kind} of {describe(inner)}" if hasattr(inner, "predict") else kind
+    implied = kind.startswith(("RandomForest", "ExtraTrees"))  # of trees
+    return f"{kind} of {describe(inner)}" if hasattr(inner, "predict") and not implied else kind
 
 
 # Where a search, a threshold or a transformed target keeps the one fitted estimator inside.

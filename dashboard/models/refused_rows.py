@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["InParts", "answer_in_parts", "filled", "taken"]
+__all__ = ["FEW_ROWS", "InParts", "answer_in_parts", "filled", "taken"]
 
 Ints = npt.NDArray[np.int64]
 T = TypeVar("T")
 
 # A model that fails on more than a tenth of many rows has not been given what it needs.
-MOST_SHARE, FEW = 0.1, 20
+MOST_SHARE, FEW_ROWS = 0.1, 20
 PROBES, CHANCE = 16, 2
 MOST_CALLS, MOST_SECONDS = 400, 10.0
 
@@ -60,9 +60,9 @@ def answer_in_parts(ask: Callable[[Ints], T], n: int) -> InParts[T] | None:
     """
     if n < 2:
         return None
-    most = max(int(n * MOST_SHARE), min(FEW, n - 1))
+    most = max(int(n * MOST_SHARE), min(FEW_ROWS, n - 1))
     until = time.monotonic() + MOST_SECONDS
-    if n > FEW:
+    if n > FEW_ROWS:
         probes = np.unique(np.linspace(0, n - 1, PROBES).astype(np.int64))
         failing = sum(_asked(ask, probes[at : at + 1]) is None for at in range(len(probes)))
         if failing > len(probes) * most / n + CHANCE:
