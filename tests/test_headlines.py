@@ -59,6 +59,7 @@ def test_one_model_names_its_first_three_and_their_share() -> None:
 def test_models_that_agree_and_models_that_do_not() -> None:
     same = [_importance("A", [5, 3, 2, 1]), _importance("B", [9, 5, 2, 1])]
     assert headline_importances(same).startswith("Both models rely most on a. They order")
+    assert "(rank correlation 1.00)" in headline_importances([*same, *same])  # not "at least" that
     apart = [_importance("A", [5, 3, 2, 1]), _importance("B", [1, 2, 3, 5])]
     said = headline_importances(apart)
     assert said.startswith("A relies most on a and B on d. Beyond that they differ")

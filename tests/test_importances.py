@@ -151,6 +151,7 @@ def test_places_from_model_to_model() -> None:
     assert [(note.text, note.y) for note in figure.layout.annotations] == [
         ("a", 1), ("c", 2), ("b", 3)
     ]  # fmt: skip
+    assert list(figure.layout.yaxis.tickvals) == [1, 2, 3]  # there is no place 1.5
     # without errors nothing is clear: a place is not far enough to stand out, two are
     assert len({line.line.color for line in figure.data}) == 1
     assert "moves by 2 or more" in figure.layout.title.text

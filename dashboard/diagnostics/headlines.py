@@ -123,7 +123,8 @@ def _agreement(known: Sequence[Importance]) -> str:
     if not pairs:
         return ""
     least = min(pairs, key=lambda pair: pair.spearman)
-    alike = f"rank correlation {'' if len(pairs) == 1 else 'at least '}{number(least.spearman)}"
+    same = len(pairs) == 1 or number(least.spearman) == number(1.0)
+    alike = f"rank correlation {'' if same else 'at least '}{number(least.spearman)}"
     if min(pair.kendall for pair in pairs) >= _ALIKE:
         return f"They order the features alike ({alike})"
     if least.first == least.second or len(known) == 2:

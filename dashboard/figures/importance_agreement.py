@@ -319,7 +319,8 @@ def _name_ends(
 
 
 def _whole_ticks(deepest: float) -> dict[str, Any]:
-    return {**number_ticks(1, max(2.0, deepest)), "zeroline": False}
+    most = min(5, max(1, round(deepest) - 1))
+    return {**number_ticks(1, max(2.0, deepest), most), "zeroline": False}
 
 
 def _places_in(rows: DrawnRows, k: int) -> Floats:
