@@ -17,6 +17,7 @@ from ..contracts import Model, OutputSpace, Work
 from ..errors import DiagnosticsError, ModelError, NotApplicable
 from ..models.columns import first_line
 from ..models.model_warnings import recorded
+from ..sandbox.processes import WorkCancelled
 from ..wording import listing
 from .answers import Asked
 from .arranging import Arrangement, arrangement, summed_back, summed_both_axes
@@ -348,7 +349,7 @@ def _run(engine: Engine, request: Request, work: Work) -> Block | str:
     try:
         result = _explained(engine, request, rows, work)
     except (DiagnosticsError, MemoryError) as error:
-        if _is_stop(error):
+        if isinstance(error, WorkCancelled):
             raise
         return NO_MEMORY if isinstance(error, MemoryError) else first_line(error)
     except Exception as error:
@@ -389,12 +390,6 @@ _FAILURES = (
 )  # fmt: skip
 
 
-def _is_stop(error: BaseException) -> bool:
-    from ..sandbox.processes import WorkCancelled
-
-    return isinstance(error, WorkCancelled)
-
-
 def _explained(engine: Engine, request: Request, rows: Any, work: Work) -> EngineResult:
     subject = request.subject
     background = request.background
@@ -413,6 +408,9 @@ def _explained(engine: Engine, request: Request, rows: Any, work: Work) -> Engin
     )
 
 
+_OTHERS = "Choose other rows, or export a pipeline that takes such values."
+
+
 def _answers(request: Request) -> tuple[FloatArray, IntArray]:
     """`(n, k)` answers of the whole model in its own order, and the rows that have them.
 
@@ -425,7 +423,7 @@ def _answers(request: Request) -> tuple[FloatArray, IntArray]:
     except ModelError as error:
         cause = error.__cause__
         reason = str(error) if cause is None else f"{type(cause).__name__}: {first_line(cause)}"
-        raise ModelError(f"The model {NO_NUMBER} ({reason[:300]}).") from error
+        raise ModelError(f"The model {NO_NUMBER} ({reason[:300]}). {_OTHERS}") from error
     sound = np.isfinite(found).all(axis=1)
     kept: IntArray = np.flatnonzero(sound)
     if not len(kept):
