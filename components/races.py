@@ -118,6 +118,7 @@ def one_run_at_a_time(safe: type[SafeSessionState]) -> None:
 
     @wraps(begin)
     def beginning(self: Any, *given: Any, **named: Any) -> None:
+        self._yield_callback()  # a run that is stopped here has not begun
         with self._lock:
             if "_runs" in vars(self):  # all but the run that closes the gap
                 self._runs.begun += 1

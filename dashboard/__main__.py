@@ -350,16 +350,19 @@ def _explain_and_write(given: argparse.Namespace) -> int:
         given.budget,
     )
     found, failures = [], []
-    for name, path in _by_name(given.model).items():
-        try:
-            with telling():
-                part = explain(
-                    path, evalset, name=name, rows=given.rows, options=options, helpers=given.helper
-                )
-            found.append(part)
-        except DiagnosticsError as error:
-            failures.append(Failure(name, str(error)))
-            sys.stderr.write(f"{name}: {error}\n")
+    with telling():
+        for name, path in _by_name(given.model).items():
+            asked: dict[str, Any] = {
+                "rows": given.rows,
+                "options": options,
+                "helpers": given.helper,
+            }
+            try:
+                found.append(explain(path, evalset, name=name, **asked))
+            except DiagnosticsError as error:
+                failures.append(Failure(name, str(error)))
+    for failure in failures:
+        sys.stderr.write(f"{failure.name}: {failure.message}\n")
     about: dict[str, Any] = {"failures": failures, "data": evalset.name, "digest": evalset.digest}
     if given.output is not None:
         write_explanations(found, given.output, given.format, **about)

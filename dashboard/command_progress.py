@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ def telling(
         if time.monotonic() - last < every:
             return
         last = time.monotonic()
+        sentence = sentence[: shutil.get_terminal_size().columns - 1] if seen else sentence
         sys.stderr.write(f"\r{sentence:<{width}}" if seen else f"{sentence}\n")
         sys.stderr.flush()
         width = max(width, len(sentence))

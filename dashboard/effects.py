@@ -37,6 +37,7 @@ from .explainers.asking import ask
 from .explainers.effects import EffectAnswers, EffectQuestion, ask_effects
 from .explainers.kept import BlockStore, KeptParts, parts_of
 from .explainers.lime import SurrogateAnswers, read_surrogates
+from .models.refused_rows import FEW_ROWS
 from .sandbox.processes import WorkCancelled
 from .wording import count, listing, plural
 
@@ -201,18 +202,23 @@ def _partial(run: _Run, feature: str, n_points: int) -> list[FeatureEffect]:
 def _along(run: _Run, grid: EffectGrid) -> tuple[EffectGrid, EffectAnswers]:
     """Answers at each value and, for models that take it, with the value missing."""
     if grid.missing_row is not None:
-        values = np.append(grid.rows, grid.missing_row)
-        try:
-            answers = run.ask([grid.feature], run.rows, values[:, None])
-        except (ModelError, NotApplicable) as error:
-            if isinstance(error, WorkCancelled):
-                raise
-        else:
-            if np.isfinite(answers.answers[:, -1]).any():
-                return grid, answers
+        if _takes(run, grid.feature, grid.missing_row):
+            values = np.append(grid.rows, grid.missing_row)
+            return grid, run.ask([grid.feature], run.rows, values[:, None])
         note = f"The model gives no number where {grid.feature} is missing."
         grid = replace(grid, missing_row=None, notes=(*grid.notes, note))
     return grid, run.ask([grid.feature], run.rows, grid.rows[:, None])
+
+
+def _takes(run: _Run, feature: str, row: int) -> bool:
+    """Whether some of a few rows are answered with the value of this one."""
+    try:
+        answers = run.ask([feature], run.rows[:FEW_ROWS], np.array([[row]]))
+    except (ModelError, NotApplicable) as error:
+        if isinstance(error, WorkCancelled):
+            raise
+        return False
+    return bool(np.isfinite(answers.answers).any())
 
 
 def _accumulated(run: _Run, feature: str, n_points: int) -> list[FeatureEffect]:

@@ -455,9 +455,9 @@ def test_groups_may_name_columns_that_a_model_does_not_read() -> None:
 def _told(**changes: Any) -> Frame:
     header = {
         "seconds": 0.1, "labels": ["a", "b"], "kind": "probability", "alone": True,
-        "changes": False, "reason": "", "answered": 10,
+        "changes": False, "reason": "",
     }  # fmt: skip
-    arrays = changes.pop("arrays", (np.zeros(3),))
+    arrays = changes.pop("arrays", (np.zeros(3), np.array([0, 2, 9])))
     return Frame({**header, **changes}, arrays)
 
 
@@ -467,17 +467,22 @@ def _told(**changes: Any) -> Frame:
         {"kind": "magic"},
         {"labels": "ab"},
         {"seconds": "soon"},
-        {"answered": None},
         {"reason": 7},
-        {"arrays": (np.zeros(4),)},
-        {"arrays": (np.zeros(3, dtype=np.int64),)},
+        {"arrays": (np.zeros(4), np.arange(3))},
+        {"arrays": (np.zeros(3, dtype=np.int64), np.arange(3))},
         {"arrays": ()},
+        {"arrays": (np.zeros(3),)},
+        {"arrays": (np.zeros(3), np.arange(3.0))},
+        {"arrays": (np.zeros(3), np.arange(4).reshape(2, 2))},
+        {"arrays": (np.zeros(3), np.array([0, 10]))},
+        {"arrays": (np.zeros(3), np.array([-1, 3]))},
+        {"arrays": (np.zeros(3), np.array([3, 3]))},
     ],
 )
 def test_nonsense_about_unchanged_rows_is_not_believed(changes: dict[str, Any]) -> None:
-    assert _read_unchanged(_told(), 2).alone
+    assert _read_unchanged(_told(), 2, 10).alone
     with pytest.raises(FrameError):
-        _read_unchanged(_told(**changes), 2)
+        _read_unchanged(_told(**changes), 2, 10)
 
 
 @pytest.mark.parametrize("failed", [None, {"7": "x"}, {"0": 3}, ["0"]])

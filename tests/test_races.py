@@ -324,3 +324,31 @@ def test_controls_that_follow_the_state_begin_with_its_value() -> None:
         and not {one.arg for one in node.keywords} & {"default", "index", "value"}
     ]
     assert not without
+
+
+def test_nothing_that_holds_the_session_asks_for_its_controls() -> None:
+    """A callback holds the lock on the controls, and may wait for `changing`: see the record."""
+    folder = APP.parent.parent / "components"
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in folder.glob("*.py")}
+    asking = {
+        one.name
+        for tree in trees.values()
+        for one in ast.walk(tree)
+        if isinstance(one, ast.FunctionDef) and "session_state" in ast.unparse(one)
+    }
+    held = [
+        body
+        for tree in trees.values()
+        for one in ast.walk(tree)
+        if isinstance(one, ast.With) and "changing" in ast.unparse(one.items[0])
+        for body in one.body
+    ]
+    called = {
+        ast.unparse(call.func).split(".")[-1]
+        for body in held
+        for call in ast.walk(body)
+        if isinstance(call, ast.Call)
+    }
+    assert "following" in asking
+    assert len(held) > 5
+    assert not called & asking

@@ -11,7 +11,12 @@ import pandas as pd
 import pytest
 import skops.io
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.multioutput import MultiOutputClassifier
@@ -22,10 +27,11 @@ from sklearn.svm import SVC
 from dashboard import evaluate, explain, importances
 from dashboard.data import EvalSet, evalset_from_frame
 from dashboard.effects import feature_effects, lime_surrogates
-from dashboard.errors import ModelError
+from dashboard.errors import ModelError, NotApplicable
 from dashboard.explanation import ExplainOptions, background_positions
 from dashboard.models import adapt
 from dashboard.models.refused_rows import answer_in_parts, filled
+from dashboard.settings import get_settings
 
 REFUSED = [5, 77, 200]
 N = 240
@@ -70,6 +76,40 @@ def test_one_that_fails_on_many_is_not_answered_in_parts(n: int, refused: list[i
     calls: list[int] = []
     assert answer_in_parts(_ask_but(refused, calls), n) is None
     assert len(calls) <= 400 + 16
+
+
+@pytest.mark.parametrize("bad", ["new", None, float("inf")])
+def test_rows_that_share_a_cell_are_found_together(bad: Any) -> None:
+    """A tenth of many rows, wherever they lie: in few calls, as one of them tells of the rest."""
+    n = 20_000
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": rng.normal(size=n), "city": rng.choice(["x", "y"], n)})
+    refused = np.sort(rng.permutation(n)[: n // 10 - 20])
+    rows.loc[refused, "a" if isinstance(bad, float) else "city"] = bad
+    calls: list[int] = []
+    found = answer_in_parts(_ask_but(refused.tolist(), calls), n, rows)
+    assert found is not None and np.array_equal(found.refused, refused)
+    assert len(calls) < 80
+
+
+def test_what_they_share_need_not_be_why(table: pd.DataFrame) -> None:
+    """Rows of a city that are answered stay, though one of them is refused."""
+    refused = [at for at in range(N) if table["city"][at] == "x"][:2]
+    found = answer_in_parts(_ask_but(refused), N, table)
+    assert found is not None and found.refused.tolist() == refused
+
+
+def test_chance_is_not_a_matter_of_rows() -> None:
+    """A row that fails at one time and not at another is not refused."""
+    alone = [0]
+
+    def ask(at: Any) -> Any:
+        alone[0] += at.tolist() == [3]
+        if 3 in at and alone[0] != 2:
+            raise ValueError("now and then")
+        return at * 2.0
+
+    assert answer_in_parts(ask, 12) is None
 
 
 def test_memory_is_no_matter_of_rows() -> None:
@@ -227,6 +267,21 @@ def test_rows_and_background_rows_without_an_answer_are_left_out(
         assert one.base_values[0] == pytest.approx(mean, abs=1e-9)
 
 
+def test_background_rows_that_only_the_last_step_refuses(table: pd.DataFrame) -> None:
+    """Preparing them works, and trees would walk on with what the model itself refuses."""
+    model = GradientBoostingClassifier(n_estimators=10, random_state=0)
+    model = model.fit(table[["a"]].assign(b=np.arange(N) % 7), table["y"])
+    rows = table[["a"]].assign(b=np.arange(N) % 7.0, y=table["y"])
+    rows.loc[REFUSED, "b"] = np.nan
+    data = evalset_from_frame(rows, target="y", pos_label="yes")
+    options = ExplainOptions("log-odds", "interventional", n_background=N)
+    one = explain(model, data, options=options)
+    kept = np.setdiff1d(np.arange(N), REFUSED)
+    margins = model.decision_function(rows.loc[kept, ["a", "b"]])
+    assert one.base_values[0] == pytest.approx(margins.mean(), abs=1e-9)
+    assert any(note.startswith("237 of 240 background rows") for note in one.notes)
+
+
 def test_a_row_without_an_answer_says_what_the_model_said(
     table: pd.DataFrame, evalset: EvalSet
 ) -> None:
@@ -266,6 +321,26 @@ def test_importances_say_how_many_rows_are_left_out(
         assert any(note.startswith(said[method]) for note in one.notes), one.notes
 
 
+def test_rows_that_are_refused_lend_and_take_no_shuffled_values() -> None:
+    """Shuffled they would be answered, and be scored against a truth of their own."""
+    rng = np.random.default_rng(3)
+    X = pd.DataFrame({"a": rng.normal(size=300), "c": rng.normal(size=300)})
+    y = 2 * X["a"] + 0.1 * rng.normal(size=300)
+    model = LinearRegression().fit(X, y)
+    bad = rng.permutation(300)[:15]
+    X.loc[bad, "c"], y[bad] = np.nan, 50.0
+    found = importances({"line": model}, X.assign(y=y), target="y", metric="rmse", n_rows=None)
+    kept = np.setdiff1d(np.arange(300), bad)
+    theirs = permutation_importance(
+        model, X.loc[kept], y[kept], scoring="neg_root_mean_squared_error", n_repeats=5,
+        random_state=get_settings().random_state,
+    )  # fmt: skip
+    (one,) = found.importances
+    assert one.n == 285 and one.values == pytest.approx(theirs.importances_mean, abs=1e-12)
+    assert one.notes[0].startswith("285 of 300 rows, 5 repeats")
+    assert "15 of 300 rows got no usable answer and are left out." in one.notes
+
+
 def test_the_neighbours_of_lime_take_values_that_are_answered(
     table: pd.DataFrame, evalset: EvalSet
 ) -> None:
@@ -275,6 +350,8 @@ def test_the_neighbours_of_lime_take_values_that_are_answered(
         note.startswith("Neighbours take their values from 237 of 240") for note in one.notes
     )
     assert np.isfinite(one.weights).all()
+    with pytest.raises(NotApplicable, match="no number for this row"):
+        lime_surrogates(model, evalset, 5, n_samples=500)
 
 
 def test_effects_leave_out_the_rows_that_are_refused(table: pd.DataFrame, evalset: EvalSet) -> None:

@@ -394,7 +394,7 @@ def _archive(content: bytes) -> HistoryKind | None:
 def _counts(about: zipfile.ZipInfo) -> bool:
     parts = PurePosixPath(about.filename.replace("\\", "/")).parts
     hidden = not parts or parts[0] == "__MACOSX" or parts[-1].startswith(".")
-    return not about.is_dir() and not hidden and about.file_size > 0
+    return not hidden and not about.is_dir() and about.file_size > 0
 
 
 def _beginning(archive: zipfile.ZipFile, about: zipfile.ZipInfo, size: int = _SNIFFED) -> bytes:

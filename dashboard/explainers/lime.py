@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..contracts import Model, Work
+from ..contracts import Model, OutputSpace, Work
 from ..diagnostics.local_surrogates import Fit, fit_surrogate, rule_of
-from ..errors import NotApplicable
+from ..errors import ModelError, NotApplicable
 from ..frames import Frame, FrameError, plain_text, tag_values, untag_values
 from .answers import Asked
 from .effects import LONGEST_NAME, read_space, space_of
@@ -55,6 +55,11 @@ def explain_row(
     try:
         part, at, answers = asked(reference)
     except NotApplicable:  # perhaps rows lend values that the model knows in none
+        if not _is_answered(subject, space, raw_rows(subject, rows_at(X, [arguments["row"]]))):
+            raise NotApplicable(
+                "The model gives no number for this row, so there is nothing to explain. Choose "
+                "another row."
+            ) from None
         answered = answered_rows(subject, raw_rows(subject, rows_at(X, reference)), space)
         if len(answered) in (0, len(reference)):
             raise
@@ -85,6 +90,13 @@ def _ask(
     at = _neighbours(len(reference), len(subject.features), int(arguments["n_samples"]), rng)
     stock = Stock(part, subject.features)
     return part, at, _answers(questions, stock, at, float(arguments["seconds"]), work)
+
+
+def _is_answered(subject: Subject, space: OutputSpace, row: Any) -> bool:
+    try:
+        return len(answered_rows(subject, row, space)) == 1
+    except ModelError:
+        return False
 
 
 def _neighbours(n_reference: int, f: int, n: int, rng: np.random.Generator) -> IntArray:

@@ -107,6 +107,9 @@ def native_importance(
         raise NotApplicable(_none(subject))
     rows = raw_rows(subject, rows_at(tables["X"], at))
     made, answered = prepare_answered(subject, rows)
+    if any(each.coefficients is not None for each in counted.values()):
+        whole = np.flatnonzero(pd.DataFrame(made).notna().all(axis=1))
+        made, answered = rows_at(made, whole), answered[whole]  # a sum of missing values is none
     rows = rows if len(answered) == len(rows) else rows_at(rows, answered)
     m = len(next(iter(counted.values())).values)
     sources, features, level = _destination(model, subject, made, m, arguments)

@@ -143,9 +143,9 @@ def permute(
     -------
     Header "seconds" of the predict calls; and for the unchanged rows "labels", "kind", "alone",
     "changes" (answers differ when asked twice), "reason". Arrays: scores `(1 + groups,)` of
-    the unchanged rows, or scores `(f, repeats)` and `(f, groups)`; nan where the model failed,
-    and then header "failed" holds a sentence for the feature. "answered": how many rows were, of
-    the unchanged ones or, for each feature, of all its shuffled copies.
+    the unchanged rows and the places of those that were answered, or scores `(f, repeats)` and
+    `(f, groups)`; nan where the model failed, and then header "failed" holds a sentence for the
+    feature, and "answered" how many rows of all its shuffled copies were.
     """
     trial = _trial(model, tables, arguments)
     if not arguments["columns"]:
@@ -210,10 +210,9 @@ def _unchanged(
         "alone": _scores_suffice(trial, predictions),
         "changes": _changes(trial),
         "reason": reason,
-        "answered": predictions.n,
         "notes": list(predictions.notes),
     }
-    return header, [np.array([value, *without])]
+    return header, [np.array([value, *without]), predictions.rows]
 
 
 def _score_of(trial: _Trial, predictions: Predictions, kept: npt.NDArray[np.bool_]) -> float:

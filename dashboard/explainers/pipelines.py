@@ -309,7 +309,7 @@ def _guarded(speak: Callable[[Any], FloatArray], given: Any) -> FloatArray:
     except (DiagnosticsError, MemoryError):
         raise
     except Exception as error:  # a stranger's estimator raises what it likes
-        parts = answer_in_parts(lambda at: speak(taken(given, at)), len(given))
+        parts = answer_in_parts(lambda at: speak(taken(given, at)), len(given), given)
         if parts is not None:
             return filled(parts)
         raise ModelError(

@@ -24,7 +24,7 @@ from .arranging import Arrangement, arrangement, summed_back, summed_both_axes
 from .blocks import NO_NUMBER, Block, PlanAnswer, encode_block, encode_plan
 from .checking import Check, check_result
 from .mixing import unanswered_notes
-from .pipelines import TRIED, known_subject, prepare_answered, raw_rows, rows_at
+from .pipelines import TRIED, answered_rows, known_subject, raw_rows, rows_at
 from .plans import MEASURED, PUT_ASIDE
 from .subjects import Engine, EngineResult, FloatArray, IntArray, Offer, Subject
 
@@ -393,19 +393,20 @@ _FAILURES = (
 def _explained(engine: Engine, request: Request, rows: Any, work: Work) -> EngineResult:
     subject = request.subject
     background = request.background
-    answered: IntArray = np.arange(len(background))
-    if engine.level == "prepared":
-        background, answered = prepare_answered(subject, background)
-        rows = subject.prepare(rows)
+    if engine.level == "raw":
+        return engine.explain(subject, rows, background, request.space, work, request.options)
+    n = len(background)
+    answered: IntArray = np.arange(n)
+    if engine.game != "expected gradients":  # where the engine sees to it
+        found = answered_rows(subject, background, request.space)
+        answered = found if len(found) else answered
+    rows, background = subject.prepare(rows), subject.prepare(rows_at(background, answered))
     result = engine.explain(subject, rows, background, request.space, work, request.options)
-    n_given = len(request.background)
-    if len(answered) == n_given or engine.game == "path-dependent":  # no row stands in there
+    if len(answered) == n or engine.game == "path-dependent":  # no row stands in there
         return result
-    return replace(
-        result,
-        notes=(*result.notes, *unanswered_notes(len(answered), n_given)),
-        unanswered=tuple(np.setdiff1d(np.arange(n_given), answered).tolist()),
-    )
+    notes = (*result.notes, *unanswered_notes(len(answered), n))
+    left_out = np.setdiff1d(np.arange(n), answered).tolist()
+    return replace(result, notes=notes, unanswered=tuple(left_out))
 
 
 _OTHERS = "Choose other rows, or export a pipeline that takes such values."

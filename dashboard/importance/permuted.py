@@ -161,7 +161,7 @@ class _Permuting:
         self.at, self.metric = at, metric
         self._tables["at"] = at
         what = ("unchanged", metric.name, digest_of(at))
-        read = partial(_read_unchanged, n_groups=self.n_groups)
+        read = partial(_read_unchanged, n_groups=self.n_groups, n=len(at))
         found: _Unchanged = self.kept.answer(what, read, partial(self._ask, []), fresh=fresh)
         self._told |= {"kind": found.kind, "alone": found.alone}
         self._told["target"] = {**truth(self.evalset.target), "labels": found.labels}
@@ -270,20 +270,22 @@ class _Unchanged:
     alone: bool
     changes: bool
     reason: str
-    answered: int
+    answered: Ints
 
 
-def _read_unchanged(frame: Frame, n_groups: int) -> _Unchanged:
+def _read_unchanged(frame: Frame, n_groups: int, n: int) -> _Unchanged:
     header, arrays = frame.header, frame.arrays
-    check_arrays(arrays, [(1 + n_groups,)])
+    check_arrays(arrays[:1], [(1 + n_groups,)])
     kind, labels, seconds = header.get("kind"), header.get("labels"), header.get("seconds")
     if kind is not None and kind not in [each.value for each in ScoreKind]:
         raise FrameError("The scores are of a kind that there is not.")
     if not isinstance(labels, list) or not isinstance(seconds, float):
         raise FrameError("The answer lacks the labels or the time.")
-    answered = header.get("answered")
-    if not isinstance(answered, int):
-        raise FrameError("The answer does not say how many rows were answered.")
+    answered: Any = arrays[1] if len(arrays) == 2 else np.empty((0, 0))
+    if answered.dtype != np.int64 or answered.ndim != 1:
+        raise FrameError("The answer does not say which rows were answered.")
+    if (np.diff(np.concatenate([[-1], answered, [n]])) <= 0).any():
+        raise FrameError("The answer names rows that there are not, or one twice.")
     return _Unchanged(
         np.asarray(arrays[0], dtype=np.float64),
         seconds,
@@ -338,13 +340,15 @@ def _start(
         run.notes.append(
             f"The model gives no scores for {chosen.title}; {in_sentence(other.title)} is watched."
         )
-    if found.reason:
-        run.notes.append(found.reason)
-    if found.answered < len(keep):
+    if 1 < len(found.answered) < len(keep):
+        # shuffled, they would get other rows' values, and then be answered and scored
         run.notes.append(
-            f"{count(len(keep) - found.answered)} of {plural(len(keep), 'row')} got no usable "
+            f"{count(len(keep) - len(found.answered))} of {plural(len(keep), 'row')} got no usable "
             "answer and are left out."
         )
+        found = run.unchanged(keep[found.answered], run.metric)
+    if found.reason:
+        run.notes.append(found.reason)
     if found.changes:
         run.notes.append(
             "The model answers the same rows differently when asked twice; part of what is shown "
@@ -467,7 +471,7 @@ def _left_out(run: _Permuting, found: _Unchanged, shuffled: _Shuffled) -> Iterat
         yield f"{shorten(feature, 60)} could not be shuffled: {sentence}"
     n, lost = len(run.at) * run.n_repeats, list[str]()
     for one, answered in zip(run.features, shuffled.answered, strict=True):
-        if one.name not in shuffled.failed and answered < found.answered * run.n_repeats:
+        if one.name not in shuffled.failed and answered < len(found.answered) * run.n_repeats:
             lost.append(f"{shorten(one.name, 60)} ({count(n - answered)} of {count(n)})")
     if lost:
         yield (

@@ -197,7 +197,9 @@ class EstimatorModel:
         """Positions of a few rows that it fails on while it answers the others."""
         given = self.prepare(X)
         with recorded():
-            parts = answer_in_parts(lambda at: self._asked(taken(given, at), True), len(given))
+            parts = answer_in_parts(
+                lambda at: self._asked(taken(given, at), True), len(given), given
+            )
         return np.empty(0, dtype=np.int64) if parts is None else parts.refused
 
     def _asked(self, given: Any, with_labels: bool) -> tuple[Any, Any, ScoreKind | None]:
@@ -211,7 +213,9 @@ class EstimatorModel:
         parts, n = None, len(given)
         if not isinstance(error, MemoryError):
             with recorded():
-                parts = answer_in_parts(lambda at: self._asked(taken(given, at), with_labels), n)
+                parts = answer_in_parts(
+                    lambda at: self._asked(taken(given, at), with_labels), n, given
+                )
         if parts is None:
             raise ModelError(failure(self._name, error, X)) from error
         try:

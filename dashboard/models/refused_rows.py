@@ -1,7 +1,8 @@
 """A model that fails on some rows: the others are answered, those are found and said.
 
 One category that an encoder has not seen in training makes it refuse a whole table. Halves are
-asked until the rows that it fails on stand alone.
+asked until a row that it fails on stands alone; rows that share what is odd in it (a category, a
+missing or infinite value) are tried, and where these fail too all of them are set aside at once.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ T = TypeVar("T")
 # A model that fails on more than a tenth of many rows has not been given what it needs.
 MOST_SHARE, FEW_ROWS = 0.1, 20
 PROBES, CHANCE = 16, 2
+TRIED = 3  # rows that share a cell, before all of them are set aside
 MOST_CALLS, MOST_SECONDS = 400, 10.0
 
 
@@ -46,17 +48,18 @@ class InParts(Generic[T]):
         return replace(self, parts=tuple((at, part(answer)) for at, answer in self.parts))
 
 
-def answer_in_parts(ask: Callable[[Ints], T], n: int) -> InParts[T] | None:
+def answer_in_parts(ask: Callable[[Ints], T], n: int, rows: Any = None) -> InParts[T] | None:
     """Ask for all rows but those that a model fails on, after it failed on all `n` together.
 
     Parameters
     ----------
     ask : positions → the answers; raises for all of them when it fails on one.
+    rows : frame or array of the n rows, in which to look for what refused rows share.
 
     Returns
     -------
     None where more than a tenth of the rows and more than 20 are refused, or every one, or none by
-    itself, or where finding them takes too long.
+    itself, or one at one time and not at another, or where finding them takes too long.
     """
     if n < 2:
         return None
@@ -64,11 +67,10 @@ def answer_in_parts(ask: Callable[[Ints], T], n: int) -> InParts[T] | None:
     until = time.monotonic() + MOST_SECONDS
     if n > FEW_ROWS:
         probes = np.unique(np.linspace(0, n - 1, PROBES).astype(np.int64))
-        failing = sum(_asked(ask, probes[at : at + 1]) is None for at in range(len(probes)))
-        if failing > len(probes) * most / n + CHANCE:
+        if sum(_fails(ask, probe) for probe in probes) > len(probes) * most / n + CHANCE:
             return None
     found: list[tuple[Ints, T]] = []
-    refused: list[int] = []
+    refused = np.empty(0, dtype=np.int64)
     waiting = list(np.array_split(np.arange(n, dtype=np.int64), 2))
     calls = 0
     while waiting:
@@ -79,13 +81,50 @@ def answer_in_parts(ask: Callable[[Ints], T], n: int) -> InParts[T] | None:
         answer = _asked(ask, at)
         if answer is not None:
             found.append((at, answer[0]))
-        elif len(at) == 1:
-            refused.append(int(at[0]))
-        else:
+        elif len(at) > 1:
             waiting += np.array_split(at, 2)
+        elif not _fails(ask, at[0]):
+            return None
+        else:
+            rest = np.concatenate([at[:0], *waiting])
+            alike = _alike(ask, rows, int(at[0]), rest, most - len(refused))
+            refused = np.concatenate([refused, at, alike])
+            if len(alike):
+                waiting = [part for part in [np.setdiff1d(rest, alike)] if len(part)]
     if not 0 < len(refused) <= most or not found:
         return None
-    return InParts(tuple(found), np.array(sorted(refused), dtype=np.int64), n)
+    return InParts(tuple(found), np.sort(refused), n)
+
+
+def _fails(ask: Callable[[Ints], Any], row: Any) -> bool:
+    return _asked(ask, np.array([row], dtype=np.int64)) is None
+
+
+def _alike(ask: Callable[[Ints], Any], rows: Any, row: int, rest: Ints, most: int) -> Ints:
+    """Those of the other rows that share a cell for which rows are refused."""
+    if np.ndim(rows) == 2:
+        frame = rows if isinstance(rows, pd.DataFrame) else None
+        for at in range(np.shape(rows)[1]):
+            column = rows[:, at] if frame is None else frame.iloc[:, at]
+            same = _sharing(pd.Series(column), row, rest)
+            if not 0 < len(same) <= most:
+                continue
+            some = same[np.unique(np.linspace(0, len(same) - 1, TRIED).astype(np.int64))]
+            if all(_fails(ask, one) for one in some):
+                return same
+    return rest[:0]
+
+
+def _sharing(column: pd.Series[Any], row: int, rest: Ints) -> Ints:
+    """Rows with the same category, or that lack a finite number as well."""
+    value = column.iloc[row]
+    others = column.iloc[rest]
+    if pd.isna(value):
+        return rest[np.flatnonzero(others.isna())]
+    if pd.api.types.is_numeric_dtype(column.dtype) and np.isfinite(value):
+        return rest[:0]
+    same: Ints = rest[(others == value).fillna(False).to_numpy(dtype=bool)]
+    return same
 
 
 def _asked(ask: Callable[[Ints], T], at: Ints) -> tuple[T] | None:
@@ -109,16 +148,19 @@ def filled(parts: InParts[Any]) -> npt.NDArray[Any]:
     ------
     ValueError : parts of different shapes.
     """
-    arrays = [(at, np.asarray(answer)) for at, answer in parts.parts]
+    arrays = [
+        (at, np.asarray(answer.toarray() if hasattr(answer, "toarray") else answer))
+        for at, answer in parts.parts
+    ]
     kinds = {array.dtype.kind for _, array in arrays}
     shapes = {array.shape[1:] for _, array in arrays}
     if len(shapes) != 1 or any(len(at) != len(array) for at, array in arrays):
         raise ValueError("The parts of an answer have different shapes.")
     (shape,) = shapes
-    if kinds <= {"f"} or shape:
+    if kinds <= {"f"} or (shape and kinds <= set("biuf")):
         whole: npt.NDArray[Any] = np.full((parts.n, *shape), np.nan)
     else:
-        whole = np.full(parts.n, None, dtype=object)
+        whole = np.full((parts.n, *shape), None, dtype=object)
     for at, array in arrays:
         whole[at] = array
     return whole

@@ -444,6 +444,8 @@ def _remedy(reason: str) -> str:
             "Export it again with the versions of its libraries that requirements.txt names, or "
             "load a table of its predictions."
         )
+    if "confined" in reason:
+        return "Load a table of its predictions instead."
     return "Try again, or load a table of its predictions."
 
 
