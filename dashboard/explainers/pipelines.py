@@ -31,6 +31,7 @@ __all__ = [
     "is_sequence",
     "known_subject",
     "prepare_answered",
+    "prepare_background",
     "prepared",
     "prepared_names",
     "raw_rows",
@@ -463,6 +464,22 @@ def prepare_answered(subject: Subject, rows: Any) -> tuple[Any, IntArray]:
         if len(answered) in (0, len(rows)):
             raise
         return subject.prepare(rows_at(rows, answered)), answered
+
+
+def prepare_background(
+    subject: Subject, rows: Any, space: OutputSpace | None
+) -> tuple[Any, IntArray]:
+    """Prepared background rows, and the positions of those that can stand in for others.
+
+    `space` : in which the model has to answer them itself; trees would walk on with what a model
+    refuses. None where it need not.
+    """
+    if space is None:
+        return prepare_answered(subject, rows)
+    answered = answered_rows(subject, rows, space)
+    if len(answered) in (0, len(rows)):
+        return subject.prepare(rows), np.arange(len(rows))
+    return subject.prepare(rows_at(rows, answered)), answered
 
 
 def rows_at(table: Any, positions: Any) -> Any:

@@ -24,7 +24,7 @@ from .arranging import Arrangement, arrangement, summed_back, summed_both_axes
 from .blocks import NO_NUMBER, Block, PlanAnswer, encode_block, encode_plan
 from .checking import Check, check_result
 from .mixing import unanswered_notes
-from .pipelines import TRIED, answered_rows, known_subject, raw_rows, rows_at
+from .pipelines import TRIED, known_subject, prepare_background, raw_rows, rows_at
 from .plans import MEASURED, PUT_ASIDE
 from .subjects import Engine, EngineResult, FloatArray, IntArray, Offer, Subject
 
@@ -395,14 +395,13 @@ def _explained(engine: Engine, request: Request, rows: Any, work: Work) -> Engin
     background = request.background
     if engine.level == "raw":
         return engine.explain(subject, rows, background, request.space, work, request.options)
-    n = len(background)
-    answered: IntArray = np.arange(n)
-    if engine.game != "expected gradients":  # where the engine sees to it
-        found = answered_rows(subject, background, request.space)
-        answered = found if len(found) else answered
-    rows, background = subject.prepare(rows), subject.prepare(rows_at(background, answered))
+    n, answering = len(background), None
+    if engine.game == "interventional":  # in others no row stands in, or the engine sees to it
+        answering = request.space
+    background, answered = prepare_background(subject, background, answering)
+    rows = subject.prepare(rows)
     result = engine.explain(subject, rows, background, request.space, work, request.options)
-    if len(answered) == n or engine.game == "path-dependent":  # no row stands in there
+    if len(answered) == n or answering is None:
         return result
     notes = (*result.notes, *unanswered_notes(len(answered), n))
     left_out = np.setdiff1d(np.arange(n), answered).tolist()
