@@ -24,11 +24,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.svm import SVC
 
-from dashboard import evaluate, explain, importances
+from dashboard import evaluate, explain, figures, importances
 from dashboard.data import EvalSet, evalset_from_frame
-from dashboard.effects import feature_effects, lime_surrogates
+from dashboard.effects import feature_effects, lime_surrogates, two_way_effect
 from dashboard.errors import ModelError, NotApplicable
 from dashboard.explanation import ExplainOptions, background_positions
+from dashboard.figures.effects import caption_effects
+from dashboard.figures.two_way_effects import caption_two_way
 from dashboard.models import adapt
 from dashboard.models.refused_rows import answer_in_parts, filled
 from dashboard.settings import get_settings
@@ -383,3 +385,50 @@ def test_the_effect_of_a_column_whose_missing_values_are_refused(table: pd.DataF
     assert "The model gives no number where a is missing." in one.notes
     theirs = model.predict_proba(pd.DataFrame({"a": one.grid.places}))[:, 1]
     assert one.value == pytest.approx(theirs, abs=1e-12)
+
+
+@pytest.mark.parametrize("n_rows", [3, None])
+def test_the_effect_of_the_very_column_has_a_gap(
+    n_rows: int | None, table: pd.DataFrame, evalset: EvalSet
+) -> None:
+    estimator = _estimators(table)["texts"]
+    model = adapt(estimator, "forest")
+    (one,) = feature_effects(model, evalset, ["city"], n_rows=n_rows)
+    new = one.grid.labels.index("new")
+    assert len(one.grid.labels) == 4
+    assert "The model gives no number where city = new." in one.notes
+    assert np.flatnonzero(np.isnan(one.value)).tolist() == [new]
+    rows = table.loc[one.rows, ["a", "city"]]
+    for label, value in zip(one.grid.labels, one.value, strict=True):
+        if label != "new":
+            theirs = estimator.predict_proba(rows.assign(city=label))[:, 1].mean()
+            assert value == pytest.approx(theirs, abs=1e-12)
+    assert one.range == pytest.approx(np.ptp(np.delete(one.value, new)))
+    assert "nan" not in caption_effects([one])
+    assert one.centred().centred_at == (1 if new == 0 else 0)
+    figures.plot_effects([one])
+    figures.plot_effects(one.centred(), curves=True)
+
+
+def test_two_features_one_of_which_holds_what_is_refused(
+    table: pd.DataFrame, evalset: EvalSet
+) -> None:
+    estimator = _estimators(table)["texts"]
+    model = adapt(estimator, "forest")
+    (one,) = two_way_effect(model, evalset, ("a", "city"), n_rows=None)
+    assert "The model gives no number where city = new." in one.notes
+    new, x = (one.grids[1].labels.index(label) for label in ("new", "x"))
+    assert np.flatnonzero(np.isnan(one.value).all(axis=0)).tolist() == [new]
+    kept = np.setdiff1d(np.arange(N), REFUSED)
+    rows = table.loc[kept, ["a", "city"]]
+    theirs = estimator.predict_proba(rows.assign(a=one.grids[0].places[2], city="x"))[:, 1].mean()
+    assert one.value[2, x] == pytest.approx(theirs, abs=1e-12)
+    known = table[["a", "city", "y"]].assign(
+        city=np.where(table.index.isin(REFUSED), "x", table["city"])
+    )
+    (whole,) = two_way_effect(
+        model, evalset_from_frame(known, target="y", pos_label="yes"), ("a", "city"), n_rows=None
+    )
+    assert one.strength == pytest.approx(whole.strength, abs=0.02)
+    figures.plot_two_way(one)
+    assert "nan" not in caption_two_way(one)

@@ -8,6 +8,7 @@ that go together are not torn apart.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ import pandas as pd
 
 from ..contracts import Label, OutputSpace
 from ..errors import NotApplicable
-from ..wording import count, plural
+from ..wording import count, listing, plural
 from .effect_grids import EffectGrid
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Told",
     "compute_accumulated_effect",
     "compute_partial_dependence",
+    "unknown_values",
     "usable_rows",
 ]
 
@@ -74,11 +76,12 @@ class FeatureEffect:
     @property
     def range(self) -> float:
         """Largest minus smallest value where rows are: how much the feature moves the answer."""
-        shown = self.value[~self.grid.sparse]
-        return float(np.ptp(shown if len(shown) else self.value))
+        known = self.value[np.isfinite(self.value)]
+        shown = self.value[~self.grid.sparse & np.isfinite(self.value)]
+        return float(np.ptp(shown if len(shown) else known))
 
-    def centred(self, at: int = 0) -> FeatureEffect:
-        """Every curve as its change from the grid value in place `at`.
+    def centred(self, at: int | None = None) -> FeatureEffect:
+        """Every curve as its change from the grid value in place `at`; None = the first answered.
 
         Raises
         ------
@@ -86,6 +89,7 @@ class FeatureEffect:
         """
         if self.curves is None:
             raise NotApplicable("Accumulated effects are centred already and have no single rows.")
+        at = int(np.flatnonzero(np.isfinite(self.value))[0]) if at is None else at
         moved = self.curves - self.curves[:, at : at + 1]
         value, low, high = _means(moved, self.level)
         return replace(
@@ -132,10 +136,14 @@ def _means(curves: FloatArray, level: float) -> tuple[FloatArray, FloatArray, Fl
 
 
 def usable_rows(answers: FloatArray, own: FloatArray) -> tuple[Any, tuple[str, ...]]:
-    """Which rows were answered with numbers throughout, and a note on the others."""
+    """Which rows were answered with numbers throughout, and a note on the others.
+
+    Values with which no row at all is answered do not count.
+    """
     flat = answers.reshape(len(answers), -1)
-    usable = np.isfinite(flat).all(axis=1) & np.isfinite(own)
-    if not usable.any():
+    known = np.isfinite(flat).any(axis=0)
+    usable = np.isfinite(flat[:, known]).all(axis=1) & np.isfinite(own)
+    if not usable.any() or not known.any():
         raise NotApplicable(
             "The model gives no number for any of the rows at some of the values that are tried, "
             "so no curve can be drawn. It has to answer every value that the column holds."
@@ -147,6 +155,13 @@ def usable_rows(answers: FloatArray, own: FloatArray) -> tuple[Any, tuple[str, .
         f"{plural(left_out, 'row')} of {count(len(usable))} left out: the model gives no finite "
         "number for some values there.",
     )
+
+
+def unknown_values(feature: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """What is said of values with which no row is answered."""
+    if not labels:
+        return ()
+    return (f"The model gives no number where {feature} = {listing(labels, 5)}.",)
 
 
 @dataclass(frozen=True)
@@ -175,6 +190,8 @@ def compute_partial_dependence(
     answers, own, rows = answers[usable], own[usable], rows[usable]
     value, low, high = _means(answers, told.level)
     g = len(grid)
+    lacking = [label for label, one in zip(grid.labels, value, strict=False) if np.isnan(one)]
+    notes = (*notes, *unknown_values(grid.feature, lacking))
     ends = (float(value[-1]), float(low[-1]), float(high[-1])) if len(value) > g else None
     return FeatureEffect(
         model=told.model,

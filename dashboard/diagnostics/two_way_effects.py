@@ -13,7 +13,7 @@ import pandas as pd
 from ..contracts import Label, OutputSpace
 from ..wording import count, plural
 from .effect_grids import EffectGrid
-from .effects import EffectKind, Told, usable_rows
+from .effects import EffectKind, Told, unknown_values, usable_rows
 
 __all__ = [
     "RowsOfPairs",
@@ -100,11 +100,11 @@ def compute_two_way(
     """Two-way partial dependence from `(n, g1, g2)` answers with both features set."""
     usable, notes = usable_rows(answers, own)
     joint = answers[usable].mean(axis=0)
-    free = joint - joint.mean()
-    alone = free.mean(axis=1, keepdims=True) + free.mean(axis=0, keepdims=True)
-    whole = float((free**2).sum())
-    strength = float(((free - alone) ** 2).sum() / whole) if whole > 0 else 0.0
+    known = [np.isfinite(joint).any(axis=other) for other in (1, 0)]
     first, second = grids
+    for grid, some in zip(grids, known, strict=True):
+        lacking = [label for label, one in zip(grid.labels, some, strict=True) if not one]
+        notes = (*notes, *unknown_values(grid.feature, lacking))
     return TwoWayEffect(
         model=told.model,
         features=(first.feature, second.feature),
@@ -117,9 +117,19 @@ def compute_two_way(
         average=float(own[usable].mean()),
         n=int(usable.sum()),
         n_given=told.n_given,
-        strength=strength,
+        strength=_strength(joint[np.ix_(*known)]),
         notes=(*told.notes, *first.notes, *second.notes, *notes),
     )
+
+
+def _strength(joint: FloatArray) -> float | None:
+    """The share of what two features change together that their own effects do not add up to."""
+    if not np.isfinite(joint).all():
+        return None
+    free = joint - joint.mean()
+    alone = free.mean(axis=1, keepdims=True) + free.mean(axis=0, keepdims=True)
+    whole = float((free**2).sum())
+    return float(((free - alone) ** 2).sum() / whole) if whole > 0 else 0.0
 
 
 class RowsOfPairs(NamedTuple):

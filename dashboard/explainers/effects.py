@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ CHUNK_ROWS = 8_192  # mixed rows between two looks at the clock
 CHUNK_SECONDS = 1.0
 MOST_ANSWERS = 16_000_000  # numbers that are held for one feature
 LONGEST_NAME = 1_000
+FEWEST_ROWS = 5  # rows after which a value that none is answered with is not asked for again
 FIRST_ROWS = 125  # of the blocks in which answers are kept; each has as many as all before it
 
 
@@ -116,12 +117,12 @@ def substitute(
         stop = min(n, start + step)
         own.append(_own(questions, stock, own_at[start:stop], at_rows[start:stop]))
         asked = start + np.flatnonzero(np.isfinite(own[-1]).all(axis=1))
-        part = np.repeat(own_at[asked], m, axis=0)
-        part[:, places] = taken[asked].reshape(len(part), len(places))
         answers = np.full((stop - start, m, subject.n_outputs), np.nan)
+        known = _known(found, values, m)
         if len(asked):
-            changed = questions.ask(stock, part, np.repeat(at_rows[asked], m), check=False)
-            answers[asked - start] = changed.reshape(len(asked), m, subject.n_outputs)
+            given = Changes(own_at[asked], at_rows[asked], places, taken[asked][:, known])
+            changed = _changed(questions, stock, given, apart=values.ndim == 2)
+            answers[np.ix_(asked - start, known)] = changed
         found.append(answers)
         room = CHUNK_SECONDS / (questions.seconds_a_row * (m + 1))
         step, start = max(1, min(CHUNK_ROWS // m, step * 4, int(room))), stop
@@ -133,6 +134,54 @@ def substitute(
         again = _own(questions, stock, own_at[:2], at_rows[:2])
         notes = (*_chance_note(again, own, found), *notes)
     return np.concatenate(own), np.concatenate(found), notes
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """Rows `(n, f)` and `(n,)` as places in a stock, and at `places` m values each `(n, m, c)`."""
+
+    own: IntArray
+    home: IntArray
+    places: list[int]
+    values: IntArray
+
+    def only(self, at: int) -> Changes:
+        """The same with one of the values."""
+        return replace(self, values=self.values[:, at : at + 1])
+
+
+def _known(found: Sequence[FloatArray], values: IntArray, m: int) -> IntArray:
+    """Which of the m values are asked for: not those for which no row so far had an answer."""
+    answered = [part for part in found if np.isfinite(part).any()]
+    if values.ndim > 2 or sum(map(len, answered)) < FEWEST_ROWS:
+        return np.arange(m)
+    known: IntArray = np.flatnonzero(
+        np.any([np.isfinite(part).any(axis=(0, 2)) for part in answered], axis=0)
+    )
+    return known
+
+
+def _changed(questions: Questions, stock: Stock, given: Changes, *, apart: bool) -> FloatArray:
+    """`(n, m, k)` answers; where the model fails, and `apart`, value by value."""
+    n, m = given.values.shape[:2]
+    part = np.repeat(given.own, m, axis=0)
+    part[:, given.places] = given.values.reshape(len(part), len(given.places))
+    try:
+        found = questions.ask(stock, part, np.repeat(given.home, m), check=False)
+    except NotApplicable:
+        if not apart:
+            raise
+    else:
+        return found.reshape(n, m, questions.subject.n_outputs)
+    answers = np.full((n, m, questions.subject.n_outputs), np.nan)
+    for at in range(m):
+        try:
+            answers[:, at : at + 1] = _changed(questions, stock, given.only(at), apart=False)
+        except NotApplicable as failure:
+            questions.failure = failure
+    if questions.failure and not np.isfinite(answers).any():
+        raise questions.failure
+    return answers
 
 
 def _own(questions: Questions, stock: Stock, at: IntArray, home: IntArray) -> FloatArray:

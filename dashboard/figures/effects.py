@@ -123,8 +123,9 @@ def caption_effects(effects: Sequence[FeatureEffect]) -> str:
     """Where each model's average is lowest and highest, and how far apart."""
     parts = []
     for effect in effects:
-        held = np.flatnonzero(~effect.grid.sparse)
-        held = held if len(held) else np.arange(len(effect.grid))
+        known = np.isfinite(effect.value)
+        held = np.flatnonzero(~effect.grid.sparse & known)
+        held = held if len(held) else np.flatnonzero(known)
         low, high = (int(held[f(effect.value[held])]) for f in (np.argmin, np.argmax))
         span = float(effect.value[high] - effect.value[low])
         if span <= 1e-9 * max(1.0, abs(float(effect.value[high]))):
@@ -254,7 +255,7 @@ def _heights(effects: Sequence[FeatureEffect], singles: bool) -> dict[str, Any]:
     for one in effects:
         if one.curves is not None and singles:
             drawn = one.curves[:MOST_CURVES]
-            low, high = min(low, float(drawn.min())), max(high, float(drawn.max()))
+            low, high = min(low, float(np.nanmin(drawn))), max(high, float(np.nanmax(drawn)))
     air = 0.05 * ((high - low) or abs(high) or 1.0)
     return {"range": [low - air, high + air], **number_ticks(low - air, high + air)}
 
