@@ -3,6 +3,7 @@
 One category that an encoder has not seen in training makes it refuse a whole table. Halves are
 asked until a row that it fails on stands alone; rows that share what is odd in it (a category, a
 missing or infinite value) are tried, and where these fail too all of them are set aside at once.
+`docs/decisions/0016-rows-that-a-model-refuses.md` has the limits and why.
 """
 
 from __future__ import annotations
