@@ -101,6 +101,15 @@ def test_what_they_share_need_not_be_why(table: pd.DataFrame) -> None:
     assert found is not None and found.refused.tolist() == refused
 
 
+def test_cells_that_cannot_be_compared_are_passed_over() -> None:
+    rows = pd.DataFrame({"a": [[1, 2]] * 30, "b": [pd.Timestamp("2024-01-01")] * 30})
+    rows["c"] = pd.array(["x", pd.NA] * 15, dtype="string")
+    rows["d"] = pd.Categorical(["u", "v", "w"] * 10)
+    for refused in ([1, 3], [0, 2], [4, 7]):
+        found = answer_in_parts(_ask_but(refused), 30, rows)
+        assert found is not None and found.refused.tolist() == refused
+
+
 def test_chance_is_not_a_matter_of_rows() -> None:
     """A row that fails at one time and not at another is not refused."""
     alone = [0]

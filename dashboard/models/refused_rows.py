@@ -107,7 +107,10 @@ def _alike(ask: Callable[[Ints], Any], rows: Any, row: int, rest: Ints, most: in
         frame = rows if isinstance(rows, pd.DataFrame) else None
         for at in range(np.shape(rows)[1]):
             column = rows[:, at] if frame is None else frame.iloc[:, at]
-            same = _sharing(pd.Series(column), row, rest)
+            try:
+                same = _sharing(pd.Series(column), row, rest)
+            except (TypeError, ValueError):  # cells that are lists, or cannot be compared
+                continue
             if not 0 < len(same) <= most:
                 continue
             some = same[np.unique(np.linspace(0, len(same) - 1, TRIED).astype(np.int64))]
