@@ -29,7 +29,7 @@ from .diagnostics.two_way_effects import (
     compute_two_way,
     rows_of_pairs,
 )
-from .errors import ModelError, NotApplicable, ParameterError
+from .errors import NotApplicable, ParameterError
 from .evaluation import rows_for
 from .explainers.answers import Asked
 from .explainers.arranging import arrangement
@@ -37,8 +37,6 @@ from .explainers.asking import ask
 from .explainers.effects import EffectAnswers, EffectQuestion, ask_effects
 from .explainers.kept import BlockStore, KeptParts, parts_of
 from .explainers.lime import SurrogateAnswers, read_surrogates
-from .models.refused_rows import FEW_ROWS
-from .sandbox.processes import WorkCancelled
 from .wording import count, listing, plural
 
 __all__ = ["feature_effects", "lime_surrogates", "two_way_effect"]
@@ -189,7 +187,8 @@ def feature_effects(
 
 def _partial(run: _Run, feature: str, n_points: int) -> list[FeatureEffect]:
     grid = value_grid(run.column(feature), feature, n_points=n_points)
-    grid, answers = _along(run, grid)
+    values = grid.rows if grid.missing_row is None else np.append(grid.rows, grid.missing_row)
+    answers = run.ask([feature], run.rows, values[:, None])
     rows = run.rows[: len(answers.own)]
     return [
         compute_partial_dependence(
@@ -197,28 +196,6 @@ def _partial(run: _Run, feature: str, n_points: int) -> list[FeatureEffect]:
         )
         for output, changed, own in _arranged(answers, run.evalset.target)
     ]
-
-
-def _along(run: _Run, grid: EffectGrid) -> tuple[EffectGrid, EffectAnswers]:
-    """Answers at each value and, for models that take it, with the value missing."""
-    if grid.missing_row is not None:
-        if _takes(run, grid.feature, grid.missing_row):
-            values = np.append(grid.rows, grid.missing_row)
-            return grid, run.ask([grid.feature], run.rows, values[:, None])
-        note = f"The model gives no number where {grid.feature} is missing."
-        grid = replace(grid, missing_row=None, notes=(*grid.notes, note))
-    return grid, run.ask([grid.feature], run.rows, grid.rows[:, None])
-
-
-def _takes(run: _Run, feature: str, row: int) -> bool:
-    """Whether some of a few rows are answered with the value of this one."""
-    try:
-        answers = run.ask([feature], run.rows[:FEW_ROWS], np.array([[row]]))
-    except (ModelError, NotApplicable) as error:
-        if isinstance(error, WorkCancelled):
-            raise
-        return False
-    return bool(np.isfinite(answers.answers).any())
 
 
 def _accumulated(run: _Run, feature: str, n_points: int) -> list[FeatureEffect]:

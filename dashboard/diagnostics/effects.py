@@ -193,6 +193,8 @@ def compute_partial_dependence(
     lacking = [label for label, one in zip(grid.labels, value, strict=False) if np.isnan(one)]
     notes = (*notes, *unknown_values(grid.feature, lacking))
     ends = (float(value[-1]), float(low[-1]), float(high[-1])) if len(value) > g else None
+    if ends is not None and np.isnan(ends[0]):
+        ends, notes = None, (*notes, f"The model gives no number where {grid.feature} is missing.")
     return FeatureEffect(
         model=told.model,
         feature=grid.feature,

@@ -174,13 +174,14 @@ def _changed(questions: Questions, stock: Stock, given: Changes, *, apart: bool)
     else:
         return found.reshape(n, m, questions.subject.n_outputs)
     answers = np.full((n, m, questions.subject.n_outputs), np.nan)
+    failures = list[NotApplicable]()
     for at in range(m):
         try:
             answers[:, at : at + 1] = _changed(questions, stock, given.only(at), apart=False)
         except NotApplicable as failure:
-            questions.failure = failure
-    if questions.failure and not np.isfinite(answers).any():
-        raise questions.failure
+            failures.append(failure)
+    if len(failures) == m:
+        raise failures[0]
     return answers
 
 

@@ -110,7 +110,7 @@ def native_importance(
     if any(each.coefficients is not None for each in counted.values()):
         whole = np.flatnonzero(pd.DataFrame(made).notna().all(axis=1))
         made, answered = rows_at(made, whole), answered[whole]  # a sum of missing values is none
-    rows = rows if len(answered) == len(rows) else rows_at(rows, answered)
+    rows = rows_at(rows, answered)
     m = len(next(iter(counted.values())).values)
     sources, features, level = _destination(model, subject, made, m, arguments)
     values, signs = [], []

@@ -484,5 +484,4 @@ def prepare_background(
 
 def rows_at(table: Any, positions: Any) -> Any:
     """The rows of a table or array at these positions."""
-    at = np.asarray(positions, dtype=np.int64)
-    return table.iloc[at] if isinstance(table, pd.DataFrame) else table[at]
+    return taken(table, np.asarray(positions, dtype=np.int64))

@@ -195,34 +195,33 @@ class EstimatorModel:
 
     def refused(self, X: pd.DataFrame | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Positions of a few rows that it fails on while it answers the others."""
-        given = self.prepare(X)
-        with recorded():
-            parts = answer_in_parts(
-                lambda at: self._asked(taken(given, at), True), len(given), given
-            )
+        parts = self._in_parts(self.prepare(X), with_labels=True)
         return np.empty(0, dtype=np.int64) if parts is None else parts.refused
 
     def _asked(self, given: Any, with_labels: bool) -> tuple[Any, Any, ScoreKind | None]:
         labels = _one_column(self._estimator.predict(given)) if with_labels else None
         return labels, *self._scores(given)
 
+    def _in_parts(self, given: Any, with_labels: bool) -> InParts[Any] | None:
+        with recorded():
+            return answer_in_parts(
+                lambda at: self._asked(taken(given, at), with_labels), len(given), given
+            )
+
     def _asked_in_parts(
         self, given: Any, with_labels: bool, X: Any, error: Exception
     ) -> tuple[Any, Any, ScoreKind | None, str]:
         """The same for all rows but those that it fails on, and a sentence about these."""
-        parts, n = None, len(given)
+        parts = None
         if not isinstance(error, MemoryError):
-            with recorded():
-                parts = answer_in_parts(
-                    lambda at: self._asked(taken(given, at), with_labels), n, given
-                )
+            parts = self._in_parts(given, with_labels)
         if parts is None:
             raise ModelError(failure(self._name, error, X)) from error
         try:
             labels, scores = _together(parts, self._info.task_hint == "regressor")
         except (TypeError, ValueError):
             raise ModelError(failure(self._name, error, X)) from error
-        said = failure(self._name, error, X, (len(parts.refused), n))
+        said = failure(self._name, error, X, (len(parts.refused), parts.n))
         return labels, scores, parts.parts[0][1][2], said
 
     def _class_order(self, scores: Any) -> list[Any] | None:

@@ -91,7 +91,8 @@ def answer_in_parts(ask: Callable[[Ints], T], n: int, rows: Any = None) -> InPar
             alike = _alike(ask, rows, int(at[0]), rest, most - len(refused))
             refused = np.concatenate([refused, at, alike])
             if len(alike):
-                waiting = [part for part in [np.setdiff1d(rest, alike)] if len(part)]
+                rest = np.setdiff1d(rest, alike)
+                waiting = [rest] if len(rest) else []
     if not 0 < len(refused) <= most or not found:
         return None
     return InParts(tuple(found), np.sort(refused), n)
